@@ -1,0 +1,32 @@
+// Package drivers says what a driver is: the contracts Store (small JSON
+// records) and Objects (blobs), the limits both keep, and how a driver is
+// opened by URL. It knows neither users nor GraphQL; package auth uses it, and
+// the folders below it fulfil it.
+//
+// # Writing a driver
+//
+// A driver is a folder below this one with a function Open that takes the
+// parsed URL and returns a Store, an Objects, or both from two functions. To
+// write one:
+//
+//   - Read the prose above [Store] and [Objects]. It is the whole contract:
+//     what each method promises, what is an error and what is not, and what an
+//     error says about what happened.
+//   - Begin Get with [CheckKeys], Scan with [CheckScan], Commit with [Check],
+//     Put with [CheckPut], and the other methods of Objects with
+//     [CheckObjectKey] or [CheckObjectPrefix]. Then every driver refuses the
+//     same things, with the same words, before it touches anything.
+//   - In Commit, check every op against what is stored, then write every op.
+//     Two loops, one transaction. A driver that mixes them leaves half a batch
+//     behind one day.
+//   - Do not retry on ErrConflict: the core does, in one place, because only it
+//     knows how to compute the write again from newer data. Do not log: return
+//     errors, wrapped with the operation, and let no secret (a password of the
+//     URL, a signed link) into them.
+//   - Call the suite in drivers/conformance from a test in your folder. It has
+//     no opt-outs: a driver that cannot pass a test cannot hold a login.
+//   - Add one line to the table of schemes in main.go and one to the README.
+//
+// Abilities that only some drivers have are optional interfaces of one method;
+// the base contracts do not grow.
+package drivers
