@@ -1,0 +1,96 @@
+// Package file keeps records and objects in a folder of this machine, in an
+// embedded database and in plain files. It needs no server.
+//
+// # URL
+//
+//	file:PATH
+//
+// PATH is a folder, made with mode 0700 when it is missing: relative to the
+// working directory (file:data, file:./data) or absolute (file:/var/lib/x,
+// file:///var/lib/x), percent-encoded where it must be. A host or a parameter is
+// an error. Store and objects may share one PATH; the core's secret lies there too.
+//
+//	PATH/store.db    the records (bbolt)
+//	PATH/objects/    the objects
+//	PATH/secret      see Secret
+//
+// # Promises
+//
+// Those of drivers.Store and drivers.Objects, and:
+//
+// The store is for one process at a time; opening it in a second one is an error
+// at once. The objects have no such lock: any number of processes may use them.
+//
+// A Commit that returned nil has been fsynced; commits that wait for the disk at
+// the same time share one fsync. A Get or Scan may see a commit up to one fsync
+// before its Commit returns, and so before it is safe from a power cut.
+//
+// When the disk fails, nobody knows what is on it, and asking again tells the
+// operating system's hopes, not the disk's contents. So after an error of the
+// disk, other than that it is full, every method of the store returns that error
+// until the store is opened anew. A full disk fails single commits only.
+//
+// A record is dropped an hour or more, usually within two, after it expired.
+// Folders of objects stay when the last object in them is gone.
+package file
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// folder returns the folder that u names, and makes it.
+func folder(u *url.URL) (string, error) {
+	if u.Host != "" || u.User != nil {
+		return "", fmt.Errorf("file: takes no host; an absolute path is file:///PATH")
+	}
+	if err := drivers.CheckParameters(u); err != nil {
+		return "", err
+	}
+	path := u.Path
+	if u.Opaque != "" {
+		var err error
+		if path, err = url.PathUnescape(u.Opaque); err != nil {
+			return "", errors.New("file: malformed path")
+		}
+	}
+	if path == "" {
+		return "", errors.New("file: needs a path, such as file:data")
+	}
+	path = filepath.Clean(filepath.FromSlash(path))
+	return path, makeFolder(path)
+}
+
+// makeFolder makes path and what is missing above it. Each folder made is synced
+// into the one above.
+func makeFolder(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%s is no folder", path)
+	case err == nil || !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	if err := makeFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes the names in a folder survive a power cut.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

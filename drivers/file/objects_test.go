@@ -1,0 +1,94 @@
+package file
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+func openBlobs(t *testing.T, dir string) *objects {
+	t.Helper()
+	o, err := openObjects(dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.Close() })
+	return o
+}
+
+// TestLeftovers: what a crashed Put left goes, what a living one writes stays.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	openBlobs(t, dir)
+	tmp := filepath.Join(dir, "objects", tmpFolder)
+	old, young := filepath.Join(tmp, "put-old"), filepath.Join(tmp, "put-young")
+	for _, path := range []string{old, young} {
+		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-2 * tmpAge)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
+	openBlobs(t, dir)
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an old leftover: %v", err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Errorf("a young leftover may be under way: %v", err)
+	}
+}
+
+// TestObjectForm holds the stored form of an object, and where it lies.
+func TestObjectForm(t *testing.T) {
+	dir := t.TempDir()
+	o := openBlobs(t, dir)
+	if err := o.Put(t.Context(), "a/b.c/d", strings.NewReader("hello\n"), 6, "text/plain; x=y"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "objects", "a+", "b.c+", "d")
+	const golden = "miniprofile-object-1 5891b5b522d5df086d0ff0b110fbd9d2 6 text/plain; x=y\nhello\n"
+	if got, err := os.ReadFile(path); err != nil || string(got) != golden {
+		t.Errorf("the stored form changed: %q, %v", got, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the file: %v, %v", info, err)
+	}
+	if left, err := os.ReadDir(o.tmp); err != nil || len(left) != 0 {
+		t.Errorf("Put left %v, %v", left, err)
+	}
+	for _, damaged := range []string{"", "hello", golden[:len(golden)-1], golden + "x", strings.Replace(golden, "-1", "-2", 1)} {
+		if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Get(t.Context(), "a/b.c/d"); err == nil || errors.Is(err, drivers.ErrNotFound) {
+			t.Errorf("Get of a damaged file %q: %v", damaged, err)
+		}
+	}
+}
+
+// TestStrangeFiles: a List leaves alone what is not ours.
+func TestStrangeFiles(t *testing.T) {
+	dir := t.TempDir()
+	o := openBlobs(t, dir)
+	if err := os.Mkdir(filepath.Join(o.root, "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.root, ".DS_Store"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Put(t.Context(), "m", strings.NewReader(""), 0, "x"); err != nil {
+		t.Fatal(err)
+	}
+	for info, err := range o.List(t.Context(), "", "") {
+		if err != nil || info.Key != "m" {
+			t.Errorf("List yields %q, %v", info.Key, err)
+		}
+	}
+}

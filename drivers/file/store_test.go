@@ -1,0 +1,249 @@
+package file
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// start is when the tests begin.
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func open(t *testing.T, dir string, now func() time.Time, ticks <-chan time.Time) *store {
+	t.Helper()
+	s, err := openStore(dir, now, ticks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func thing(i int) drivers.Key { return drivers.Key{Kind: "things", ID: fmt.Sprintf("k%05d", i)} }
+
+func create(i int, expires time.Time) drivers.Op {
+	return drivers.Create(thing(i), json.RawMessage(`{"a":1}`), expires)
+}
+
+func count(t *testing.T, s *store) int {
+	t.Helper()
+	n := 0
+	for _, err := range s.Scan(t.Context(), "things", "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+func TestSweep(t *testing.T) {
+	now := start
+	ticks := make(chan time.Time)
+	s := open(t, t.TempDir(), func() time.Time { return now }, ticks)
+	const n = 1000
+	for i := range n {
+		expires := []time.Time{{}, start, start.Add(time.Minute), start.Add(24 * time.Hour)}[i%4]
+		if err := s.Commit(t.Context(), create(i, expires)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The second tick is taken when the sweep of the first has ended.
+	sweep := func(at time.Time) int {
+		now = at
+		ticks <- at
+		ticks <- at
+		return count(t, s)
+	}
+	for _, c := range []struct {
+		at   time.Time
+		left int
+	}{
+		{start, n},
+		{start.Add(sweepGrace), n},
+		{start.Add(sweepGrace + time.Second), n * 3 / 4},
+		{start.Add(sweepGrace + time.Hour), n / 2},
+		{start.Add(48 * time.Hour), n / 4},
+		{start.Add(10000 * time.Hour), n / 4},
+	} {
+		if got := sweep(c.at); got != c.left {
+			t.Errorf("after a sweep at %v: %d records, want %d", c.at.Sub(start), got, c.left)
+		}
+	}
+}
+
+// TestSweepSparesReplaced: a record that was replaced after the sweep looked at
+// it stays, and the others of its batch go.
+func TestSweepSparesReplaced(t *testing.T) {
+	s := open(t, t.TempDir(), func() time.Time { return start.Add(48 * time.Hour) }, nil)
+	for i := range 10 {
+		if err := s.Commit(t.Context(), create(i, start)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop, _, _, err := s.expired("things", "", start.Add(time.Hour))
+	if err != nil || len(drop) != 10 {
+		t.Fatalf("expired: %d, %v", len(drop), err)
+	}
+	found, err := s.Get(t.Context(), thing(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), drivers.Replace(found[0], json.RawMessage(`{"a":2}`), time.Time{})); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.drop(t.Context(), drop); err != nil {
+		t.Fatal(err)
+	}
+	found, err = s.Get(t.Context(), thing(3))
+	if err != nil || string(found[0].Data) != `{"a":2}` || count(t, s) != 1 {
+		t.Errorf("a sweep dropped what was replaced: %s, %v; %d records", found[0].Data, err, count(t, s))
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	s := open(t, t.TempDir(), time.Now, nil)
+	s.commitTx = func(tx *bbolt.Tx) error {
+		return errors.Join(&fullError{}, tx.Rollback())
+	}
+	err := s.Commit(t.Context(), create(1, time.Time{}))
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Commit on a full disk: %v", err)
+	}
+	s.commitTx = (*bbolt.Tx).Commit
+	if err := s.Commit(t.Context(), create(1, time.Time{})); err != nil {
+		t.Errorf("Commit when there is space again: %v", err)
+	}
+	if n := count(t, s); n != 1 {
+		t.Errorf("%d records, want 1", n)
+	}
+}
+
+type fullError struct{}
+
+func (*fullError) Error() string { return "write: no space left on device" }
+func (*fullError) Unwrap() error { return syscall.ENOSPC }
+
+func TestFailedDisk(t *testing.T) {
+	for name, fail := range map[string]func(tx *bbolt.Tx) error{
+		"before the commit":  func(tx *bbolt.Tx) error { return errors.Join(syscall.EIO, tx.Rollback()) },
+		"after the commit":   func(tx *bbolt.Tx) error { return errors.Join(syscall.EIO, tx.Commit()) },
+		"full, but too late": func(tx *bbolt.Tx) error { return errors.Join(syscall.ENOSPC, tx.Commit()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, time.Now, nil)
+			if err := s.Commit(t.Context(), create(0, time.Time{})); err != nil {
+				t.Fatal(err)
+			}
+			s.commitTx = fail
+			err := s.Commit(t.Context(), create(1, time.Time{}))
+			if err == nil || errors.Is(err, drivers.ErrConflict) || errors.Is(err, drivers.ErrInvalid) || errors.Is(err, drivers.ErrClosed) {
+				t.Fatalf("Commit on a failed disk promises something: %v", err)
+			}
+			s.commitTx = (*bbolt.Tx).Commit
+			if err := s.Commit(t.Context(), create(2, time.Time{})); err == nil {
+				t.Error("Commit works after the disk failed")
+			}
+			if _, err := s.Get(t.Context(), thing(0)); err == nil {
+				t.Error("Get works after the disk failed")
+			}
+			for _, err := range s.Scan(t.Context(), "things", "", "") {
+				if err == nil {
+					t.Error("Scan works after the disk failed")
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			s = open(t, dir, time.Now, nil)
+			if err := s.Commit(t.Context(), create(2, time.Time{})); err != nil {
+				t.Errorf("Commit after opening anew: %v", err)
+			}
+		})
+	}
+}
+
+// TestWithdraw: the end of a context withdraws a commit that waits, and not one
+// that has begun.
+func TestWithdraw(t *testing.T) {
+	s := open(t, t.TempDir(), time.Now, nil)
+	begun, goOn := make(chan bool), make(chan bool)
+	s.commitTx = func(tx *bbolt.Tx) error {
+		begun <- true
+		<-goOn
+		return tx.Commit()
+	}
+	results := make(chan error)
+	first, cancelFirst := context.WithCancel(t.Context())
+	go func() { results <- s.Commit(first, create(1, time.Time{})) }()
+	<-begun
+	second, cancelSecond := context.WithCancel(t.Context())
+	go func() { results <- s.Commit(second, create(2, time.Time{})) }()
+	cancelSecond()
+	if err := <-results; !errors.Is(err, context.Canceled) {
+		t.Errorf("a commit that waited and was cancelled: %v", err)
+	}
+	cancelFirst()
+	goOn <- true
+	if err := <-results; err != nil {
+		t.Errorf("a commit that had begun when it was cancelled: %v", err)
+	}
+	found, err := s.Get(t.Context(), thing(1), thing(2))
+	if err != nil || !found[0].Exists() || found[1].Exists() {
+		t.Errorf("got %v, %v, want the first and not the second", found, err)
+	}
+}
+
+// TestBatch: commits that wait for the disk share one transaction, and each gets
+// its own answer.
+func TestBatch(t *testing.T) {
+	s := open(t, t.TempDir(), time.Now, nil)
+	batch := []*commit{
+		{ops: []drivers.Op{create(1, time.Time{})}},
+		{ops: []drivers.Op{create(2, time.Time{}), create(1, time.Time{})}}, // conflicts with the first
+		{ops: []drivers.Op{create(3, time.Time{})}},
+		{ops: []drivers.Op{{Key: thing(4), If: "AAAAAAAAAAAAAAAA"}}}, // with nobody
+		{ops: []drivers.Op{create(2, time.Time{})}},
+	}
+	answers := s.write(batch)
+	for i, conflicts := range []bool{false, true, false, true, false} {
+		if errors.Is(answers[i], drivers.ErrConflict) != conflicts || !conflicts && answers[i] != nil {
+			t.Errorf("commit %d: %v", i, answers[i])
+		}
+	}
+	if n := count(t, s); n != 3 {
+		t.Errorf("%d records, want 3", n)
+	}
+	s.commitTx = func(*bbolt.Tx) error { panic("a batch of conflicts is written") }
+	if answers := s.write(batch[1:2]); !errors.Is(answers[0], drivers.ErrConflict) {
+		t.Errorf("a conflict: %v", answers[0])
+	}
+}
+
+// TestForm holds the stored form of a record.
+func TestForm(t *testing.T) {
+	const golden = "01" + "0a0b0c0d" + "0000000000000007" + "0006475ef64cf340" + "7b226122203a20317d"
+	op := drivers.Create(thing(1), json.RawMessage(`{"a" : 1}`), start)
+	if got := fmt.Sprintf("%x", encode(newStamp(0x0a0b0c0d, 7), op)); got != golden {
+		t.Errorf("the stored form changed:\n got %s\nwant %s", got, golden)
+	}
+	op.Expires = time.Time{}
+	r, err := decode(thing(1), encode(newStamp(1, 2), op))
+	if err != nil || r.Revision != "AAAAAQAAAAAAAAAC" || string(r.Data) != `{"a" : 1}` || !r.Expires.IsZero() {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	for _, v := range [][]byte{nil, {version}, append([]byte{2}, make([]byte, 50)...)} {
+		if _, err := decode(thing(1), v); err == nil {
+			t.Errorf("decoding %x is no error", v)
+		}
+	}
+}
