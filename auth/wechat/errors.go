@@ -1,0 +1,104 @@
+package wechat
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+)
+
+// Error is a call to WeChat that failed: refused by it, or not answered. It is
+// (errors.Is) one of auth.ErrCodeRejected, ErrBlocked, ErrRateLimited,
+// ErrUpstream and ErrMisconfigured; beside ErrUpstream also auth.ErrNotSent
+// when the request surely never left, and the error of the caller's context
+// when that had ended. It holds no secret, code, URL or word of WeChat's, so
+// all of it may be logged.
+type Error struct {
+	API    string // the call, as jscode2session
+	Code   int    // WeChat's errcode; 0 when it gave none
+	RID    string // WeChat's id of the request, for its support; may be empty
+	Status int    // the HTTP status; 0 without a reply
+	Reason string // what went wrong when there is no Code
+
+	is []error
+}
+
+// Error gives the call, what went wrong and what that means.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("wechat " + e.API + ": ")
+	if e.Code != 0 {
+		b.WriteString("errcode " + strconv.Itoa(e.Code))
+		if e.RID != "" {
+			b.WriteString(", rid " + e.RID)
+		}
+	} else {
+		b.WriteString(e.Reason)
+	}
+	for i, err := range e.is {
+		b.WriteString([]string{": ", ", "}[min(i, 1)] + err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap gives the errors of package auth that this one is.
+func (e *Error) Unwrap() []error { return e.is }
+
+// meanings says what WeChat's errcodes mean to us; any other is ErrUpstream.
+// Sources: DOC/miniprogram/dev/server/API/user-login/api_code2session for -1,
+// 40029, 40226 and 45011; DOC/miniprogram/dev/server/API/mp-access-token for
+// what concerns app, secret and quota; the rest are numbers that hold for every
+// call and that SDKs and reports agree on. DOC is https://developers.weixin.qq.com.
+var meanings = map[int]error{
+	-1: auth.ErrUpstream, // busy; the code may be burnt already
+
+	40029: auth.ErrCodeRejected, // invalid: expired, of another app, or used
+	40163: auth.ErrCodeRejected, // used
+
+	40226: auth.ErrBlocked, // a person of high risk
+
+	45011: &auth.LaterError{Err: auth.ErrRateLimited, After: time.Minute}, // the quota of the minute
+	45009: &auth.LaterError{Err: auth.ErrRateLimited, After: time.Hour},   // the quota of the day
+
+	40002: auth.ErrMisconfigured, // grant_type
+	40013: auth.ErrMisconfigured, // AppID
+	40125: auth.ErrMisconfigured, // AppSecret
+	40164: auth.ErrMisconfigured, // our IP address is not on the app's list
+	40243: auth.ErrMisconfigured, // AppSecret frozen
+	41002: auth.ErrMisconfigured, // AppID missing
+	41004: auth.ErrMisconfigured, // AppSecret missing
+	41008: auth.ErrMisconfigured, // code missing: we never send an empty one
+	50004: auth.ErrMisconfigured, // the app may not call this
+	50007: auth.ErrMisconfigured, // the app is frozen
+	89503: auth.ErrMisconfigured, // our IP address waits for the app's admin
+	89506: auth.ErrMisconfigured, // the admin refused our IP address, for a day
+	89507: auth.ErrMisconfigured, // the admin refused our IP address, for an hour
+}
+
+func meaning(code int) error {
+	if err, ok := meanings[code]; ok {
+		return err
+	}
+	return auth.ErrUpstream
+}
+
+// ridOf returns the request id at the end of an errmsg, as in
+// "invalid code, rid: 6733f0a1-1b2c3d4e-5f607182". It is the only part of a
+// message that we keep, so it must look like one, and hold nothing of hidden.
+func ridOf(message string, hidden ...string) string {
+	_, rid, ok := strings.Cut(message, "rid:")
+	if !ok {
+		return ""
+	}
+	rid = strings.TrimSpace(rid)
+	if len(rid) < 8 || len(rid) > 64 || strings.Trim(rid, "0123456789abcdef-") != "" {
+		return ""
+	}
+	for _, h := range hidden {
+		if strings.Contains(rid, h) || strings.Contains(h, rid) {
+			return ""
+		}
+	}
+	return rid
+}

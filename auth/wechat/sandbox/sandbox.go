@@ -1,0 +1,167 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// AppID is the app that a sandbox serves when it is told of no other.
+	AppID = "wxsandbox0000000"
+	// Secret is the AppSecret of every app in a sandbox. It protects nothing.
+	Secret = "sandbox0sandbox0sandbox0sandbox0"
+	// Slow is how long the person named slow takes.
+	Slow = 10 * time.Second
+)
+
+// Sandbox is WeChat's API as an http.Handler, for any number of requests at a
+// time. It serves GET /sns/jscode2session; see
+// DOC/miniprogram/dev/server/API/user-login/api_code2session, where DOC is
+// https://developers.weixin.qq.com.
+type Sandbox struct {
+	now  func() time.Time
+	apps []string
+	used *usedCodes
+	mux  *http.ServeMux
+}
+
+// New makes a sandbox that serves the apps of appIDs, or AppID when there are
+// none, all with the AppSecret Secret. It remembers nothing of another sandbox.
+func New(now func() time.Time, appIDs ...string) *Sandbox {
+	if len(appIDs) == 0 {
+		appIDs = []string{AppID}
+	}
+	s := &Sandbox{now: now, apps: slices.Clone(appIDs), used: newUsedCodes(now()), mux: http.NewServeMux()}
+	s.mux.HandleFunc("/sns/jscode2session", s.codeToSession)
+	return s
+}
+
+// ServeHTTP answers as api.weixin.qq.com does: status 200 and JSON, which says
+// what is wrong, but labelled as plain text.
+func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Sandbox) codeToSession(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	code := q.Get("js_code")
+	person, nonce, ok := strings.Cut(code, "~")
+	switch {
+	case r.Method != http.MethodGet:
+		s.refuse(w, 43001, "require GET method")
+	case s.refusesApp(w, q):
+	case q.Get("grant_type") != "authorization_code":
+		s.refuse(w, 40002, "invalid grant_type")
+	case code == "":
+		s.refuse(w, 41008, "missing code")
+	case !ok || !isName(person) || !isNonce(nonce):
+		s.refuse(w, 40029, "invalid code")
+	case troubles[person] != nil:
+		troubles[person](s, w)
+	case !s.used.add(code, s.now()):
+		s.refuse(w, 40163, "code been used")
+	case person == "slow" && !wait(r, Slow):
+	default:
+		answer(w, newSession(q.Get("appid"), person))
+	}
+}
+
+// refusesApp reports whether it has answered because app or secret is wrong.
+func (s *Sandbox) refusesApp(w http.ResponseWriter, q url.Values) bool {
+	switch appID, secret := q.Get("appid"), q.Get("secret"); {
+	case appID == "":
+		s.refuse(w, 41002, "appid missing")
+	case !slices.Contains(s.apps, appID):
+		s.refuse(w, 40013, "invalid appid")
+	case secret == "":
+		s.refuse(w, 41004, "appsecret missing")
+	case secret != Secret:
+		s.refuse(w, 40125, "invalid appsecret")
+	default:
+		return false
+	}
+	return true
+}
+
+// troubles are the persons who never log in.
+var troubles = map[string]func(*Sandbox, http.ResponseWriter){
+	"invalid": func(s *Sandbox, w http.ResponseWriter) { s.refuse(w, 40029, "invalid code") },
+	"used":    func(s *Sandbox, w http.ResponseWriter) { s.refuse(w, 40163, "code been used") },
+	"blocked": func(s *Sandbox, w http.ResponseWriter) { s.refuse(w, 40226, "code blocked") },
+	"limited": func(s *Sandbox, w http.ResponseWriter) { s.refuse(w, 45011, "api minute-quota reach limit mustslower") },
+	"busy":    func(s *Sandbox, w http.ResponseWriter) { s.refuse(w, -1, "system error") },
+	"garbage": func(_ *Sandbox, w http.ResponseWriter) {
+		fmt.Fprint(w, "<html><body>502 Bad Gateway</body></html>")
+	},
+	"down": func(*Sandbox, http.ResponseWriter) { panic(http.ErrAbortHandler) },
+}
+
+type session struct {
+	SessionKey string `json:"session_key"`
+	OpenID     string `json:"openid"`
+	UnionID    string `json:"unionid,omitempty"`
+}
+
+func newSession(appID, person string) session {
+	key := make([]byte, 16)
+	_, _ = rand.Read(key)
+	person, unbound := strings.CutSuffix(person, "-nounion")
+	made := session{SessionKey: base64.StdEncoding.EncodeToString(key), OpenID: idOf("openid", appID, person)}
+	if !unbound {
+		made.UnionID = idOf("unionid", person)
+	}
+	return made
+}
+
+// idOf makes 28 characters of the look of WeChat's ids, the same for the same parts.
+func idOf(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return "o" + base64.RawURLEncoding.EncodeToString(sum[:])[:27]
+}
+
+// refuse answers with an errcode. The message ends like WeChat's, in an id of
+// the request that is always another.
+func (s *Sandbox) refuse(w http.ResponseWriter, code int, message string) {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id)
+	rid := strconv.FormatInt(s.now().Unix(), 16) + "-" + hex.EncodeToString(id[:4]) + "-" + hex.EncodeToString(id[4:])
+	answer(w, struct {
+		ErrCode int    `json:"errcode"`
+		ErrMsg  string `json:"errmsg"`
+	}{code, message + ", rid: " + rid})
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "text/plain")
+	_ = json.NewEncoder(w).Encode(v) // the caller has hung up: nobody to tell
+}
+
+// wait reports whether d went by before the caller hung up.
+func wait(r *http.Request, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+func isName(s string) bool {
+	return len(s) >= 1 && len(s) <= 32 && s != "-nounion" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' || r == '-')
+	})
+}
+
+func isNonce(s string) bool {
+	return len(s) >= 1 && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
