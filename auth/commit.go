@@ -1,0 +1,74 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// attempts bounds the tries of transact: every try that conflicts means that
+// another one has gone through, so only a great crowd on one record uses them up.
+const attempts = 200
+
+// transact is the one place that retries a conflict. plan reads what it needs
+// and returns the ops to commit, each conditional on what was read; it is called
+// again, to read again, when another writer was faster. No ops means that there
+// is nothing to do. plan must have no effect but reading.
+func (c *Core) transact(ctx context.Context, plan func() ([]drivers.Op, error)) error {
+	for attempt := range attempts {
+		ops, err := plan()
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		err = c.store.Commit(ctx, ops...)
+		if !errors.Is(err, drivers.ErrConflict) {
+			return storeError("commit", err)
+		}
+		// Up to 64 ms, at random, so that a crowd spreads out.
+		wait := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 6)))
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: a record is written by too many at once", ErrUpstream)
+}
+
+// get reads records.
+func (c *Core) get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
+	records, err := c.store.Get(ctx, keys...)
+	if err != nil {
+		return nil, storeError("get", err)
+	}
+	return records, nil
+}
+
+// storeError tells the store's trouble in the core's words: an error of the
+// store means that it is away, one of the context that the caller is, and
+// ErrInvalid that we are wrong.
+func storeError(op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, drivers.ErrInvalid):
+		return fmt.Errorf("store: %s: %w", op, err)
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return fmt.Errorf("%w: store: %s: %w", ErrUpstream, op, err)
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

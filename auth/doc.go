@@ -1,0 +1,13 @@
+// Package auth is the core: who a caller is and what is theirs. It logs a
+// person in by a WeChat code, keeps sessions, and reads and changes profiles.
+// It knows neither GraphQL nor HTTP nor any database: package graph calls it
+// and hands over plain values, it calls the contracts of package drivers and
+// the interface WeChat, and main puts the three together.
+//
+// # Where things are
+//
+// login.go, refresh.go, logout.go, me.go and profile.go hold one operation of
+// the API each. commit.go is the one place that retries a conflict. records.go
+// has every form that is stored, token.go the two tokens, seal.go the secrets at
+// rest, jobs.go the work that is finished later.
+package auth

@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// A job is work to finish later, filed in the commit that makes it necessary, so
+// that no crash can lose it. Its id begins with the moment it is due, so the
+// first jobs of a scan are the next ones. Any replica may run it: it takes a lease
+// by replacing the record, and no other touches the job until the lease is over.
+// A job may run again after a crash, never twice at a time, and must do no harm then.
+type jobRecord struct {
+	Kind     string          `json:"kind"`
+	Args     json.RawMessage `json:"args"`
+	Attempts int             `json:"attempts,omitempty"`
+	Lease    string          `json:"lease,omitempty"`       // random, names the holder
+	Until    *time.Time      `json:"leasedUntil,omitempty"` // when the lease is over
+}
+
+const (
+	jobRemovePicture = "removePicture"
+
+	jobTime  = 30 * time.Second // how long a job may take
+	jobLease = 2 * time.Minute  // how long it is left alone
+	jobPoll  = 15 * time.Second // how often a replica looks for the jobs of others
+	jobWait  = time.Hour        // the longest wait before a job is tried again
+)
+
+// newJob makes the op that files a job. args is a struct.
+func newJob(kind string, due time.Time, args any) drivers.Op {
+	key := drivers.Key{Kind: kindJobs, ID: timeID(due)}
+	return drivers.Create(key, encode(jobRecord{Kind: kind, Args: encode(args)}), time.Time{})
+}
+
+func (c *Core) runJob(ctx context.Context, job jobRecord) error {
+	switch job.Kind {
+	case jobRemovePicture:
+		return c.removePicture(ctx, job.Args)
+	}
+	return errors.New("this version does not know it")
+}
+
+// wakeJobs makes RunJobs look for due jobs now.
+func (c *Core) wakeJobs() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// RunJobs runs due jobs, one at a time, until ctx ends, and hands what fails to
+// failed, which may be nil; a failed job is tried again, after 1, 2, 4 … seconds and
+// an hour at most. Run it in each replica.
+func (c *Core) RunJobs(ctx context.Context, failed func(error)) {
+	for {
+		next, err := c.RunDueJobs(ctx, failed)
+		if err != nil && ctx.Err() == nil && failed != nil {
+			failed(err)
+		}
+		timer := time.NewTimer(min(max(next, 0), jobPoll))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-c.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// RunDueJobs runs the jobs that are due and returns how long it is until the
+// next one is, an hour at most.
+func (c *Core) RunDueJobs(ctx context.Context, failed func(error)) (time.Duration, error) {
+	for record, err := range c.store.Scan(ctx, kindJobs, "", "") {
+		if err != nil {
+			return jobPoll, storeError("scan", err)
+		}
+		due, err := timeOf(record.Key.ID)
+		if err != nil {
+			return jobPoll, err
+		}
+		if wait := due.Sub(c.now()); wait > 0 {
+			return min(wait, time.Hour), nil
+		}
+		if err := c.take(ctx, record); err != nil && failed != nil {
+			failed(fmt.Errorf("job %s: %w", record.Key.ID, err))
+		}
+		if ctx.Err() != nil {
+			return jobPoll, ctx.Err()
+		}
+	}
+	return time.Hour, nil
+}
+
+// take leases a due job, runs it and removes it, or files it anew for later.
+func (c *Core) take(ctx context.Context, record drivers.Record) error {
+	job, err := decode[jobRecord](record)
+	if err != nil {
+		return err
+	}
+	now := c.now()
+	if job.Until != nil && now.Before(*job.Until) {
+		return nil // another replica is at it
+	}
+	until := now.Add(jobLease)
+	job.Attempts, job.Lease, job.Until = job.Attempts+1, newID(), &until
+	err = c.store.Commit(ctx, drivers.Replace(record, encode(job), time.Time{}))
+	if errors.Is(err, drivers.ErrConflict) {
+		return nil // another one was faster
+	}
+	if err != nil {
+		return storeError("commit", err)
+	}
+	running, cancel := context.WithTimeout(ctx, jobTime)
+	failure := c.runJob(running, job)
+	cancel()
+	if failure != nil {
+		failure = fmt.Errorf("%s, attempt %d: %w", job.Kind, job.Attempts, failure)
+	}
+	finished := c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, record.Key)
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		now, err := decode[jobRecord](records[0])
+		if err != nil || now.Lease != job.Lease {
+			return nil, err // the lease was over and another one took it
+		}
+		ops := []drivers.Op{drivers.Delete(records[0])}
+		if failure != nil {
+			wait := min(time.Second<<min(job.Attempts-1, 20), jobWait)
+			again := jobRecord{Kind: job.Kind, Args: job.Args, Attempts: job.Attempts}
+			key := drivers.Key{Kind: kindJobs, ID: timeID(c.now().Add(wait))}
+			ops = append(ops, drivers.Create(key, encode(again), time.Time{}))
+		}
+		return ops, nil
+	})
+	return errors.Join(failure, finished)
+}
+
+// timeOf reads the moment of an id that timeID made.
+func timeOf(id string) (time.Time, error) {
+	var micro int64
+	if _, err := fmt.Sscanf(id, "%16x.", &micro); err != nil {
+		return time.Time{}, fmt.Errorf("id %s has no time", id)
+	}
+	return time.UnixMicro(micro).UTC(), nil
+}

@@ -1,0 +1,397 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// LoginInput is what Login needs.
+type LoginInput struct {
+	Code string // of wx.login
+	// RequestID is chosen by the client, new for each code: with it, the same call
+	// may be repeated for LoginRepeatable. 1 to 64 printable ASCII characters.
+	RequestID *string
+	AppID     *string // may be nil where the server has one app
+	Device    *string // a name for the list of sessions, at most 64 characters
+}
+
+// LoginPayload is what Login gives.
+type LoginPayload struct {
+	Tokens  Tokens
+	User    *User
+	Created bool // whether this login made the user
+}
+
+// How long a login may take: WeChat's five seconds, the store's, and room.
+const (
+	loginTime = 15 * time.Second
+	// codeUsed is how long a used code is remembered. WeChat forgets it after five
+	// minutes, so an hour is ample.
+	codeUsed = time.Hour
+	// A store that does not answer is asked again: 4 times within a second.
+	storeTries = 4
+	storePause = 200 * time.Millisecond
+	// maxCode bounds a code in bytes; WeChat's have 32.
+	maxCode = 256
+)
+
+// Login signs a person in by the code of wx.login and makes their user the
+// first time. The code is sent to WeChat once at the most, by whatever replica,
+// also when the call is repeated or the process dies: the record of kind logins
+// that says so is committed before. A call that was given up goes on to its end,
+// so that its repetition finds the session.
+//
+// Errors: ErrCodeRejected, ErrBlocked, ErrRateLimited, ErrUpstream,
+// ErrMisconfigured, or an *InvalidError for code, requestId, appId or device.
+func (c *Core) Login(ctx context.Context, in LoginInput) (*LoginPayload, error) {
+	l, err := c.parseLogin(in)
+	if err != nil {
+		return nil, err
+	}
+	flight := l.key.ID + l.request
+	if l.request == "" {
+		flight = newID() // not repeatable, so not to be shared either
+	}
+	result := c.logins.DoChan(flight, func() (any, error) {
+		c.work.Add(1)
+		defer c.work.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+		defer cancel()
+		return c.login(ctx, l)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*LoginPayload), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// login is one login: a checked LoginInput and its place in the store.
+type login struct {
+	app, code string
+	device    *string
+	key       drivers.Key // of the code
+	request   string      // hash of the requestId, or empty
+	holder    string      // names this login in its claim
+}
+
+func (c *Core) parseLogin(in LoginInput) (login, error) {
+	l := login{code: in.Code, holder: newID()}
+	switch {
+	case in.Code == "":
+		return l, &InvalidError{"code", "empty"}
+	case len(in.Code) > maxCode || !visibleASCII(in.Code):
+		return l, &InvalidError{"code", "no code of wx.login"}
+	case in.AppID != nil && !slices.Contains(c.apps, *in.AppID):
+		return l, &InvalidError{"appId", "not an app of this server"}
+	case in.AppID != nil:
+		l.app = *in.AppID
+	case len(c.apps) == 1:
+		l.app = c.apps[0]
+	default:
+		return l, &InvalidError{"appId", "needed: this server has several apps"}
+	}
+	if in.RequestID != nil {
+		if id := *in.RequestID; id == "" || len(id) > 64 || !visibleASCII(id) {
+			return l, &InvalidError{"requestId", "not 1 to 64 printable ASCII characters without spaces"}
+		}
+		l.request = hashID(*in.RequestID)
+	}
+	if in.Device != nil {
+		device, err := line("device", *in.Device, 64)
+		if err != nil {
+			return l, err
+		}
+		l.device = &device
+	}
+	l.key = drivers.Key{Kind: kindLogins, ID: hashID(l.app, l.code)}
+	return l, nil
+}
+
+func (c *Core) login(ctx context.Context, l login) (*LoginPayload, error) {
+	done, err := c.claim(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	if done != nil {
+		return c.repeat(ctx, *done)
+	}
+	person, err := c.wechat.CodeToSession(ctx, l.app, l.code)
+	if err != nil {
+		c.unclaim(ctx, l, errors.Is(err, ErrNotSent))
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	return c.enterSurely(ctx, l, person, c.now())
+}
+
+// claim takes the right to send the code to WeChat. It returns a record when
+// the login has already been done under this requestId, and ErrCodeRejected when
+// the code was used in any other way. While another replica is at it, it waits.
+func (c *Core) claim(ctx context.Context, l login) (*loginRecord, error) {
+	var failure error
+	for range storeTries {
+		done, err := c.tryClaim(ctx, l)
+		if !errors.Is(err, ErrUpstream) || ctx.Err() != nil {
+			return done, err
+		}
+		// Whether our claim is stored is unknown: look.
+		failure = err
+		if err := pause(ctx, storePause); err != nil {
+			break
+		}
+	}
+	return nil, failure
+}
+
+func (c *Core) tryClaim(ctx context.Context, l login) (*loginRecord, error) {
+	for {
+		records, err := c.get(ctx, l.key)
+		if err != nil {
+			return nil, err
+		}
+		now := c.now()
+		if !records[0].Exists() {
+			r := loginRecord{Request: l.request, State: loginSent, Holder: l.holder, At: now}
+			err := c.store.Commit(ctx, drivers.Create(l.key, encode(r), now.Add(codeUsed)))
+			if errors.Is(err, drivers.ErrConflict) {
+				continue // another one was faster: see what it makes of it
+			}
+			return nil, storeError("commit", err)
+		}
+		r, err := decode[loginRecord](records[0])
+		if err != nil {
+			return nil, err
+		}
+		switch mine := l.request != "" && r.Request == l.request; {
+		case r.Holder == l.holder:
+			return nil, nil
+		case mine && r.State == loginDone && now.Before(r.At.Add(LoginRepeatable)):
+			return &r, nil
+		case mine && r.State == loginSent && now.Before(r.At.Add(loginTime)):
+			if err := pause(ctx, 50*time.Millisecond); err != nil {
+				return nil, fmt.Errorf("%w: login under way elsewhere", ErrUpstream)
+			}
+		default:
+			return nil, fmt.Errorf("%w: used before", ErrCodeRejected)
+		}
+	}
+}
+
+// unclaim says that a claimed code gave no session; where it surely was not
+// sent, it frees the code. It does what it can: a claim that stays is a code
+// that cannot be used again, which is the safe side.
+func (c *Core) unclaim(ctx context.Context, l login, free bool) {
+	c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, l.key)
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		if free {
+			return []drivers.Op{drivers.Delete(records[0])}, nil
+		}
+		r, err := decode[loginRecord](records[0])
+		if err != nil || r.State != loginSent {
+			return nil, err
+		}
+		r.State = loginFailed
+		return []drivers.Op{drivers.Replace(records[0], encode(r), records[0].Expires)}, nil
+	})
+}
+
+// repeat answers a login that was done before: the same session with fresh tokens.
+func (c *Core) repeat(ctx context.Context, done loginRecord) (*LoginPayload, error) {
+	uid, sid, _ := splitSession(done.Session)
+	records, err := c.get(ctx, sessionKey(done.Session), userKey(uid))
+	if err != nil {
+		return nil, err
+	}
+	if !sessionLive(records[0], c.now()) || !records[1].Exists() {
+		return nil, fmt.Errorf("%w: its session is over", ErrCodeRejected)
+	}
+	session, err := decode[sessionRecord](records[0])
+	if err != nil {
+		return nil, err
+	}
+	user, err := decode[userRecord](records[1])
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := c.issue(done.Session, session, records[0].Expires)
+	if err != nil {
+		return nil, err
+	}
+	return &LoginPayload{tokens, c.view(uid, sid, user), done.Created}, nil
+}
+
+// enterSurely is enter against a store that stumbles: the code is spent and
+// cannot be had again, so it tries more than once, and looks whether the commit
+// whose answer got lost has made the session.
+func (c *Core) enterSurely(ctx context.Context, l login, person WeChatSession, now time.Time) (*LoginPayload, error) {
+	payload, err := c.enter(ctx, l, person, now)
+	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
+		records, failed := c.get(ctx, l.key)
+		if failed != nil {
+			continue
+		}
+		if r, failed := decode[loginRecord](records[0]); failed == nil && r.State == loginDone {
+			return c.repeat(ctx, r)
+		}
+		payload, err = c.enter(ctx, l, person, now)
+	}
+	if err != nil {
+		c.unclaim(ctx, l, false)
+	}
+	return payload, err
+}
+
+// enter makes the session of a person whom WeChat has named, and their identity,
+// union and user as far as they are new, in one commit. now is when WeChat answered.
+func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now time.Time) (*LoginPayload, error) {
+	sid, newUID, refreshKey := newID(), newID(), newRefreshKey()
+	expires := now.Add(RefreshTokenLife)
+	var payload LoginPayload
+	var session sessionRecord
+	var sessionID string
+	err := c.transact(ctx, func() ([]drivers.Op, error) {
+		e, err := c.readEntry(ctx, l, person)
+		if err != nil {
+			return nil, err
+		}
+		ops, err := e.join(c, l, person, newUID, sid, now)
+		if err != nil {
+			return nil, err
+		}
+		sessionID = e.uid + "." + sid
+		session = sessionRecord{
+			App: l.app, Device: l.device, Created: now, Seen: now, Counter: 1,
+			Key: c.seals.seal(sessionKey(sessionID), refreshKey),
+		}
+		payload = LoginPayload{User: c.view(e.uid, sid, e.user), Created: e.created}
+		return append(ops,
+			drivers.Create(sessionKey(sessionID), encode(session), expires),
+			drivers.Replace(e.claim, encode(loginRecord{
+				Request: l.request, State: loginDone, Holder: l.holder, Session: sessionID, Created: e.created, At: now,
+			}), e.claim.Expires),
+			audited(e.uid, auditRecord{At: now, Event: LoggedIn, Session: sid}),
+		), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	payload.Tokens, err = c.issue(sessionID, session, expires.Truncate(time.Microsecond))
+	return &payload, err
+}
+
+// entry is what is stored about a person who logs in.
+type entry struct {
+	claim          drivers.Record
+	identityRecord drivers.Record
+	unionRecord    drivers.Record // zero when WeChat gave no unionid
+	userRecord     drivers.Record
+	identity       identityRecord
+	union          unionRecord
+	user           userRecord
+	uid            string
+	created        bool
+}
+
+// readEntry reads what is stored about a person.
+func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e entry, err error) {
+	keys := []drivers.Key{l.key, identityKey(l.app, person.OpenID)}
+	if person.UnionID != "" {
+		keys = append(keys, unionKey(person.UnionID))
+	}
+	records, err := c.get(ctx, keys...)
+	if err != nil {
+		return e, err
+	}
+	e.claim, e.identityRecord = records[0], records[1]
+	if claim, err := decode[loginRecord](e.claim); err != nil || claim.State != loginSent {
+		return e, fmt.Errorf("%w: taken away meanwhile", ErrCodeRejected)
+	}
+	if e.identityRecord.Exists() {
+		if e.identity, err = decode[identityRecord](e.identityRecord); err != nil {
+			return e, err
+		}
+		e.uid = e.identity.User
+	}
+	if len(records) > 2 && records[2].Exists() {
+		e.unionRecord = records[2]
+		if e.union, err = decode[unionRecord](e.unionRecord); err != nil {
+			return e, err
+		}
+		if e.uid == "" {
+			e.uid = e.union.User
+		}
+	}
+	if e.uid == "" {
+		return e, nil
+	}
+	users, err := c.get(ctx, userKey(e.uid))
+	if err != nil {
+		return e, err
+	}
+	e.userRecord = users[0]
+	if !e.userRecord.Exists() {
+		return e, fmt.Errorf("user %s of an identity is missing", e.uid)
+	}
+	e.user, err = decode[userRecord](e.userRecord)
+	return e, err
+}
+
+// join brings the identity, the union and the user of e to what WeChat says now,
+// and returns the ops that do so in the store.
+func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string, now time.Time) ([]drivers.Op, error) {
+	var ops []drivers.Op
+	audit := func(event AuditEvent) { // a moment earlier: it stands before the login
+		ops = append(ops, audited(e.uid, auditRecord{At: now.Add(-time.Microsecond), Event: event, Session: sid}))
+	}
+	if e.uid == "" {
+		e.uid, e.created = newUID, true
+		e.user = userRecord{Version: 1, Created: now, Updated: now}
+		e.userRecord = drivers.Record{Key: userKey(newUID)}
+		audit(UserCreated)
+	}
+	key := identityKey(l.app, person.OpenID)
+	if !e.identityRecord.Exists() {
+		e.identity = identityRecord{User: e.uid, App: l.app, OpenID: person.OpenID, Created: now}
+		e.identityRecord = drivers.Record{Key: key}
+		e.user.Identities = append(slices.Clone(e.user.Identities), identityName{l.app, person.OpenID})
+		ops = append(ops, drivers.Replace(e.userRecord, encode(e.user), time.Time{}))
+	}
+	// A unionid may appear later than the person, and may turn out to be another
+	// user's: then both go on as they are, and the audit says so, once.
+	if person.UnionID != "" && e.identity.UnionID != person.UnionID {
+		switch {
+		case e.unionRecord.Key == drivers.Key{}:
+			union := unionRecord{User: e.uid, Created: now}
+			ops = append(ops, drivers.Create(unionKey(person.UnionID), encode(union), time.Time{}))
+			if !e.created {
+				audit(UnionIDBound)
+			}
+		case e.union.User != e.uid:
+			audit(UnionIDTaken)
+		}
+		e.identity.UnionID = person.UnionID
+	}
+	// Every code replaces the session_key: keep the newest answer's.
+	if now.After(e.identity.SessionKeyAt) {
+		e.identity.SessionKey = c.seals.seal(key, person.SessionKey)
+		e.identity.SessionKeyAt = now
+	}
+	return append(ops, drivers.Replace(e.identityRecord, encode(e.identity), time.Time{})), nil
+}
+
+func visibleASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}

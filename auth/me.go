@@ -1,0 +1,127 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// Limits of the lists of me.
+const (
+	MaxSessions = 100
+	MaxAudit    = 100
+)
+
+// Me returns the user of an access token, as they stand now. It is
+// ErrUnauthenticated when the token is not good or its session is over.
+func (c *Core) Me(ctx context.Context, accessToken string) (*User, error) {
+	caller, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	return caller.user, nil
+}
+
+// caller is who sends a request.
+type caller struct {
+	session string // uid.sid
+	user    *User
+	record  drivers.Record // of the user
+}
+
+// authenticate is the hot path: a remembered token, one multi-get, and nothing
+// decoded that has not changed.
+func (c *Core) authenticate(ctx context.Context, accessToken string) (caller, error) {
+	token, err := c.tokens.check(accessToken)
+	if err != nil {
+		return caller{}, err
+	}
+	return c.resume(ctx, token)
+}
+
+// resume reads the session and the user of a good token.
+func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) {
+	uid, sid, _ := strings.Cut(token.session, ".")
+	records, err := c.get(ctx, sessionKey(token.session), userKey(uid))
+	if err != nil {
+		return caller{}, err
+	}
+	session, user := records[0], records[1]
+	if !sessionLive(session, c.now()) || !user.Exists() {
+		return caller{}, fmt.Errorf("%w: the session is over", ErrUnauthenticated)
+	}
+	last := token.seen.Load()
+	if last == nil || last.revision != user.Revision {
+		r, err := decode[userRecord](user)
+		if err != nil {
+			return caller{}, err
+		}
+		last = &seen{user.Revision, c.view(uid, sid, r)}
+		token.seen.Store(last)
+	}
+	return caller{token.session, last.user, user}, nil
+}
+
+// Sessions returns where a user that Me returned is signed in: newest first, at
+// most MaxSessions.
+func (c *Core) Sessions(ctx context.Context, u *User) ([]*Session, error) {
+	now := c.now()
+	var list []*Session
+	for record, err := range c.store.Scan(ctx, kindSessions, u.ID+".", "") {
+		if err != nil {
+			return nil, storeError("scan", err)
+		}
+		if !sessionLive(record, now) {
+			continue
+		}
+		r, err := decode[sessionRecord](record)
+		if err != nil {
+			return nil, err
+		}
+		_, sid, _ := strings.Cut(record.Key.ID, ".")
+		list = append(list, &Session{
+			ID: sid, Current: sid == u.session, AppID: r.App, Device: r.Device,
+			CreatedAt: r.Created, SeenAt: r.Seen, ExpiresAt: record.Expires,
+		})
+	}
+	slices.SortFunc(list, func(a, b *Session) int {
+		if n := b.CreatedAt.Compare(a.CreatedAt); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list[:min(len(list), MaxSessions)], nil
+}
+
+// Audit returns what happened to the account of a user that Me returned: newest
+// first, at most MaxAudit entries of the last AuditLife.
+func (c *Core) Audit(ctx context.Context, u *User) ([]*AuditEntry, error) {
+	now := c.now()
+	var list []*AuditEntry
+	for record, err := range c.store.Scan(ctx, kindAudit, u.ID+".", "") {
+		if err != nil {
+			return nil, storeError("scan", err)
+		}
+		if now.After(record.Expires) {
+			continue
+		}
+		r, err := decode[auditRecord](record)
+		if err != nil {
+			return nil, err
+		}
+		e := &AuditEntry{At: r.At, Event: r.Event, Fields: r.Fields}
+		if r.Session != "" {
+			e.SessionID = &r.Session
+		}
+		// The scan is oldest first: keep the last MaxAudit only.
+		if list = append(list, e); len(list) > 2*MaxAudit {
+			list = slices.Delete(list, 0, len(list)-MaxAudit)
+		}
+	}
+	list = list[max(0, len(list)-MaxAudit):]
+	slices.Reverse(list)
+	return list, nil
+}

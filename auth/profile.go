@@ -1,0 +1,235 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// Limits of a profile.
+const (
+	MaxNickname         = 32       // characters as a person counts them
+	MaxPreferences      = 16 << 10 // bytes of JSON without white space
+	MaxPreferencesDepth = 16       // levels
+	maxRegion           = 64       // characters of each part
+)
+
+// UpdateProfileInput says what to change.
+type UpdateProfileInput struct {
+	Nickname    Change[string]
+	Avatar      Change[Upload]
+	Gender      Change[Gender]
+	Birthday    Change[string] // YYYY-MM-DD
+	Region      Change[Region]
+	Preferences Change[json.RawMessage] // a JSON object
+	IfVersion   *int                    // ErrConflict unless the profile is at this version
+}
+
+// Change says what to do with one field: the zero Change leaves it as it is,
+// Given with nil clears it, Given with a value sets it.
+type Change[T any] struct {
+	Given bool
+	To    *T
+}
+
+// Upload is a picture as it came from the client.
+type Upload struct {
+	io.ReadSeeker
+	Size int64 // bytes
+}
+
+// UpdateProfilePayload is what UpdateProfile gives.
+type UpdateProfilePayload struct{ User *User }
+
+// UpdateProfile changes the caller's profile: all of what in says, or nothing.
+// Of several calls at once each has its effect; where they change the same field,
+// one wins. A change to what is already there writes nothing.
+//
+// Errors: ErrUnauthenticated, ErrConflict (IfVersion), ErrUpstream, or an
+// *InvalidError for the field that is wrong.
+func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateProfileInput) (*UpdateProfilePayload, error) {
+	token, err := c.tokens.check(accessToken)
+	if err != nil {
+		return nil, err
+	}
+	before, err := c.resume(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkProfile(&in); err != nil {
+		return nil, err
+	}
+	if in.IfVersion != nil && *in.IfVersion != before.user.Version {
+		return nil, ErrConflict
+	}
+	var stored *storedPicture
+	if in.Avatar.Given && in.Avatar.To != nil {
+		ctx, cancel := context.WithTimeout(ctx, pictureTime)
+		defer cancel()
+		if stored, err = c.storePicture(ctx, before.user.ID, *in.Avatar.To); err != nil {
+			return nil, err
+		}
+	}
+	var user *User
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
+		caller, err := c.resume(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		user = caller.user
+		if in.IfVersion != nil && *in.IfVersion != user.Version {
+			return nil, ErrConflict
+		}
+		r, err := decode[userRecord](caller.record)
+		if err != nil {
+			return nil, err
+		}
+		old := r.Avatar
+		fields := r.apply(in, stored)
+		if len(fields) == 0 {
+			return nil, nil
+		}
+		now := c.now()
+		r.Version++
+		r.Updated = now
+		user = c.view(user.ID, user.session, r)
+		ops := []drivers.Op{
+			drivers.Replace(caller.record, encode(r), time.Time{}),
+			audited(user.ID, auditRecord{At: now, Event: ProfileUpdated, Session: user.session, Fields: fields}),
+		}
+		if in.Avatar.Given && old != nil {
+			ops = append(ops, c.removeLater(user.ID, old.ID, now.Add(c.oldLife)))
+		}
+		if stored != nil {
+			// Only while the job that would remove the new picture has not begun may
+			// the profile name it.
+			op, err := c.keep(ctx, stored)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, op)
+		}
+		return ops, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("update profile: %w", err)
+	}
+	c.wakeJobs()
+	return &UpdateProfilePayload{user}, nil
+}
+
+// checkProfile checks and tidies what the client sent.
+func (c *Core) checkProfile(in *UpdateProfileInput) (err error) {
+	if to := in.Nickname.To; to != nil {
+		if *to, err = line("nickname", *to, MaxNickname); err != nil {
+			return err
+		}
+	}
+	if to := in.Gender.To; to != nil && *to != GenderFemale && *to != GenderMale && *to != GenderOther {
+		return &InvalidError{"gender", "none of FEMALE, MALE and OTHER"}
+	}
+	if to := in.Birthday.To; to != nil {
+		// Somewhere on earth it is tomorrow already.
+		day, err := time.Parse(time.DateOnly, *to)
+		if err != nil || day.Year() < 1900 || day.After(c.now().Add(14*time.Hour)) {
+			return &InvalidError{"birthday", "no date YYYY-MM-DD from 1900 to today"}
+		}
+	}
+	if to := in.Region.To; to != nil {
+		for _, part := range []**string{&to.Country, &to.Province, &to.City} {
+			if *part == nil {
+				continue
+			}
+			text, err := line("region", **part, maxRegion)
+			if err != nil {
+				return err
+			}
+			*part = &text
+		}
+		if *to == (Region{}) {
+			in.Region.To = nil
+		}
+	}
+	if to := in.Preferences.To; to != nil {
+		if *to, err = checkPreferences(*to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkPreferences(text json.RawMessage) (json.RawMessage, error) {
+	var b bytes.Buffer
+	if err := json.Compact(&b, text); err != nil || b.Bytes()[0] != '{' {
+		return nil, &InvalidError{"preferences", "no JSON object"}
+	}
+	if b.Len() > MaxPreferences {
+		return nil, &InvalidError{"preferences", fmt.Sprintf("has more than %d bytes", MaxPreferences)}
+	}
+	d, depth := json.NewDecoder(bytes.NewReader(b.Bytes())), 0
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return b.Bytes(), nil // the end
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > MaxPreferencesDepth {
+				return nil, &InvalidError{"preferences", fmt.Sprintf("deeper than %d levels", MaxPreferencesDepth)}
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+}
+
+// apply changes r and returns the names of the fields that are now different.
+func (r *userRecord) apply(in UpdateProfileInput, stored *storedPicture) (fields []string) {
+	changed := func(name string, is bool) {
+		if is {
+			fields = append(fields, name)
+		}
+	}
+	changed("nickname", assign(&r.Nickname, in.Nickname))
+	changed("gender", assign(&r.Gender, in.Gender))
+	changed("birthday", assign(&r.Birthday, in.Birthday))
+	if in.Avatar.Given {
+		changed("avatar", stored != nil || r.Avatar != nil)
+		r.Avatar = nil
+		if stored != nil {
+			r.Avatar = &avatarRecord{ID: stored.id, Status: AvatarAccepted}
+		}
+	}
+	if in.Region.Given {
+		old := r.Region
+		r.Region = in.Region.To
+		changed("region", string(encode(old)) != string(encode(r.Region)))
+	}
+	if in.Preferences.Given {
+		old := r.Preferences
+		r.Preferences = ""
+		if to := in.Preferences.To; to != nil {
+			r.Preferences = string(*to)
+		}
+		changed("preferences", old != r.Preferences)
+	}
+	return fields
+}
+
+// assign carries out a change and reports whether it made a difference.
+func assign[T comparable](field **T, change Change[T]) bool {
+	if !change.Given {
+		return false
+	}
+	old := *field
+	*field = change.To
+	if old == nil || change.To == nil {
+		return old != change.To
+	}
+	return *old != *change.To
+}

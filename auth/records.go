@@ -1,0 +1,195 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// Kinds of records. What a user owns is filed under the user's id, so that one
+// scan finds it all; natural keys are hashed, so that no openid stands in a key.
+const (
+	kindUsers      = "users"      // uid
+	kindIdentities = "identities" // hash(app, openid)
+	kindUnions     = "unions"     // hash(unionid)
+	kindSessions   = "sessions"   // uid.sid
+	kindLogins     = "logins"     // hash(app, code)
+	kindAudit      = "audit"      // uid.time
+	kindJobs       = "jobs"       // time.random
+)
+
+// The stored forms. Golden files in testdata hold each of them: a name or type
+// changes here only together with a way to read the old form.
+type (
+	userRecord struct {
+		Version     int            `json:"version"`
+		Nickname    *string        `json:"nickname,omitempty"`
+		Avatar      *avatarRecord  `json:"avatar,omitempty"`
+		Gender      *Gender        `json:"gender,omitempty"`
+		Birthday    *string        `json:"birthday,omitempty"`
+		Region      *Region        `json:"region,omitempty"`
+		Preferences string         `json:"preferences,omitempty"` // JSON as text: it may hold what a record may not
+		Identities  []identityName `json:"identities"`
+		Created     time.Time      `json:"created"`
+		Updated     time.Time      `json:"updated"`
+	}
+	avatarRecord struct {
+		ID     string       `json:"id"`
+		Status AvatarStatus `json:"status"`
+	}
+	identityName struct {
+		App    string `json:"app"`
+		OpenID string `json:"openid"`
+	}
+	identityRecord struct {
+		User         string    `json:"user"`
+		App          string    `json:"app"`
+		OpenID       string    `json:"openid"`
+		UnionID      string    `json:"unionid,omitempty"`
+		SessionKey   string    `json:"sessionKey"` // sealed
+		SessionKeyAt time.Time `json:"sessionKeyAt"`
+		Created      time.Time `json:"created"`
+	}
+	unionRecord struct {
+		User    string    `json:"user"`
+		Created time.Time `json:"created"`
+	}
+	// sessionRecord expires with its refresh token: Record.Expires is the moment.
+	sessionRecord struct {
+		App     string    `json:"app"`
+		Device  *string   `json:"device,omitempty"`
+		Created time.Time `json:"created"`
+		Seen    time.Time `json:"seen"`
+		Counter int64     `json:"counter"` // of the newest refresh token
+		Key     string    `json:"key"`     // sealed; signs the refresh tokens
+	}
+	// loginRecord says that a code has been sent to WeChat and what came of it.
+	loginRecord struct {
+		Request string    `json:"request,omitempty"` // hash(requestId); empty when the client gave none
+		State   string    `json:"state"`             // sent, done, failed
+		Holder  string    `json:"holder"`            // random, names the login that sends the code
+		Session string    `json:"session,omitempty"` // uid.sid
+		Created bool      `json:"created,omitempty"` // whether the login made the user
+		At      time.Time `json:"at"`
+	}
+	auditRecord struct {
+		At      time.Time  `json:"at"`
+		Event   AuditEvent `json:"event"`
+		Session string     `json:"session,omitempty"`
+		Fields  []string   `json:"fields,omitempty"`
+	}
+)
+
+// The states of a loginRecord.
+const (
+	loginSent   = "sent"
+	loginDone   = "done"
+	loginFailed = "failed"
+)
+
+// encode gives the stored form of a record. It cannot fail: the records are
+// structs of texts, numbers and times.
+func encode(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // \u003c for < would make six bytes of one
+	if err := e.Encode(v); err != nil {
+		panic("auth: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// decode reads a record. A record that cannot be read was not written by us.
+func decode[T any](r drivers.Record) (T, error) {
+	var v T
+	if err := json.Unmarshal(r.Data, &v); err != nil {
+		return v, fmt.Errorf("record %v has another form", r.Key)
+	}
+	return v, nil
+}
+
+var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// newID returns 128 random bits as 26 lower-case characters: no two are equal,
+// none can be guessed, and none lie close together in a store.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return lower.EncodeToString(b[:])
+}
+
+// hashID makes an id of natural keys that may hold anything.
+func hashID(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p) // lengths: ("ab","c") is not ("a","bc")
+	}
+	return lower.EncodeToString(h.Sum(nil))
+}
+
+// timeID makes an id that sorts by t, to the microsecond, and is unique.
+func timeID(t time.Time) string {
+	return fmt.Sprintf("%016x", t.UnixMicro()) + "." + newID()[:13]
+}
+
+func userKey(uid string) drivers.Key { return drivers.Key{Kind: kindUsers, ID: uid} }
+
+func identityKey(app, openid string) drivers.Key {
+	return drivers.Key{Kind: kindIdentities, ID: hashID(app, openid)}
+}
+
+func unionKey(unionid string) drivers.Key {
+	return drivers.Key{Kind: kindUnions, ID: hashID(unionid)}
+}
+
+// sessionKey takes "uid.sid", which is also what tokens name.
+func sessionKey(session string) drivers.Key { return drivers.Key{Kind: kindSessions, ID: session} }
+
+// splitSession parts "uid.sid"; ok only where both look like ids of ours.
+func splitSession(session string) (uid, sid string, ok bool) {
+	uid, sid, _ = strings.Cut(session, ".")
+	return uid, sid, isID(uid) && isID(sid)
+}
+
+func isID(s string) bool {
+	if len(s) != 26 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+// audited makes the op that files an entry of the audit.
+func audited(uid string, e auditRecord) drivers.Op {
+	key := drivers.Key{Kind: kindAudit, ID: uid + "." + timeID(e.At)}
+	return drivers.Create(key, encode(e), e.At.Add(AuditLife))
+}
+
+// view is the user as its owner sees it from a session.
+func (c *Core) view(uid, sid string, r userRecord) *User {
+	u := &User{
+		ID: uid, Version: r.Version, Nickname: r.Nickname, Gender: r.Gender, Birthday: r.Birthday, Region: r.Region,
+		Preferences: json.RawMessage(`{}`), CreatedAt: r.Created, UpdatedAt: r.Updated, session: sid,
+	}
+	if r.Preferences != "" {
+		u.Preferences = json.RawMessage(r.Preferences)
+	}
+	if r.Avatar != nil {
+		u.Avatar = &Avatar{Status: r.Avatar.Status, id: r.Avatar.ID, base: c.avatars}
+	}
+	for _, i := range r.Identities {
+		u.Identities = append(u.Identities, Identity{AppID: i.App, OpenID: i.OpenID})
+	}
+	return u
+}

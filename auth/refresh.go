@@ -1,0 +1,79 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"fmt"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// RefreshSessionInput is what RefreshSession needs.
+type RefreshSessionInput struct{ RefreshToken string }
+
+// RefreshSessionPayload is what RefreshSession gives.
+type RefreshSessionPayload struct{ Tokens Tokens }
+
+// RefreshSession trades a refresh token for new tokens and prolongs the session
+// by RefreshTokenLife. The newest token makes the next one. The one before it
+// gives the newest again: its answer got lost, or two asked at once. An older
+// one is in wrong hands: the session is destroyed. Anything that is not a token
+// of a living session is ErrUnauthenticated and changes nothing.
+func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*RefreshSessionPayload, error) {
+	id, counter, err := parseRefreshToken(in.RefreshToken)
+	if err != nil {
+		return nil, err
+	}
+	uid, sid, _ := splitSession(id)
+	var payload RefreshSessionPayload
+	stolen := false
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
+		stolen = false
+		records, err := c.get(ctx, sessionKey(id), userKey(uid))
+		if err != nil {
+			return nil, err
+		}
+		record, now := records[0], c.now()
+		if !sessionLive(record, now) || !records[1].Exists() {
+			return nil, fmt.Errorf("%w: the session is over", ErrUnauthenticated)
+		}
+		session, err := decode[sessionRecord](record)
+		if err != nil {
+			return nil, err
+		}
+		key, err := c.seals.open(record.Key, session.Key)
+		if err != nil {
+			return nil, fmt.Errorf("session %w", err)
+		}
+		if !hmac.Equal([]byte(refreshToken(id, counter, key)), []byte(in.RefreshToken)) {
+			return nil, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)
+		}
+		var ops []drivers.Op
+		expires := record.Expires
+		switch {
+		case counter == session.Counter-1:
+		case counter < session.Counter:
+			stolen = true
+			return []drivers.Op{
+				drivers.Delete(record),
+				audited(uid, auditRecord{At: now, Event: RefreshTokenReused, Session: sid}),
+			}, nil
+		default:
+			// A counter beyond ours is of a store put back to an earlier state: the
+			// client is honest, for nobody else can sign.
+			op := drivers.Replace(record, nil, now.Add(RefreshTokenLife))
+			session.Counter, session.Seen, expires = counter+1, now, op.Expires
+			op.Data = encode(session)
+			ops = append(ops, op)
+		}
+		payload.Tokens, err = c.issue(id, session, expires)
+		return ops, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("refresh: %w", err)
+	}
+	if stolen {
+		return nil, fmt.Errorf("%w: an old refresh token was used, the session is destroyed", ErrUnauthenticated)
+	}
+	return &payload, nil
+}

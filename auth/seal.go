@@ -1,0 +1,94 @@
+package auth
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// keyring seals secrets at rest: AES-256-GCM under a key derived from each of
+// the operator's secrets. The first seals, all open.
+type keyring []sealKey
+
+type sealKey struct {
+	id   string // 8 hex digits, to tell which key opens what
+	aead cipher.AEAD
+}
+
+// newKeyring derives a key from each secret.
+func newKeyring(secrets []string) (keyring, error) {
+	var ring keyring
+	for _, secret := range secrets {
+		key, err := derive(secret, "miniprofile seal 1")
+		if err != nil {
+			return nil, err
+		}
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, err
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			return nil, err
+		}
+		ring = append(ring, sealKey{id: keyID(key), aead: aead})
+	}
+	return ring, nil
+}
+
+// seal makes text unreadable to whoever lacks the secret. place is the record
+// that will hold it: moved to another record, it does not open.
+func (ring keyring) seal(place drivers.Key, text string) string {
+	k := ring[0]
+	nonce := make([]byte, k.aead.NonceSize(), k.aead.NonceSize()+len(text)+k.aead.Overhead())
+	rand.Read(nonce)
+	sealed := k.aead.Seal(nonce, nonce, []byte(text), []byte(place.String()))
+	return k.id + "." + base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+// open gives back what seal was given.
+func (ring keyring) open(place drivers.Key, sealed string) (string, error) {
+	id, body, _ := strings.Cut(sealed, ".")
+	for _, k := range ring {
+		if k.id != id {
+			continue
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(body)
+		if err != nil || len(raw) < k.aead.NonceSize() {
+			break
+		}
+		text, err := k.aead.Open(nil, raw[:k.aead.NonceSize()], raw[k.aead.NonceSize():], []byte(place.String()))
+		if err != nil {
+			break
+		}
+		return string(text), nil
+	}
+	return "", errSealed
+}
+
+// errSealed: no secret opens it. The secret was changed without keeping the old
+// one beside it, or the record was tampered with.
+var errSealed = errors.New("sealed with a secret that this server does not have")
+
+// derive makes a 32-byte key for one purpose of a secret.
+func derive(secret, purpose string) ([]byte, error) {
+	if len(secret) < MinSecret {
+		return nil, fmt.Errorf("a secret has %d bytes, want at least %d", len(secret), MinSecret)
+	}
+	return hkdf.Key(sha256.New, []byte(secret), nil, purpose, 32)
+}
+
+// keyID names a key without telling anything of it.
+func keyID(key []byte) string {
+	sum := sha256.Sum256(append([]byte("miniprofile key id "), key...))
+	return hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,123 @@
+package auth
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// User is an account with its profile, as its owner sees it. The core shares
+// the values it returns between calls: do not change them.
+type User struct {
+	ID          string
+	Version     int // grows by one with every change of the profile
+	Nickname    *string
+	Avatar      *Avatar
+	Gender      *Gender
+	Birthday    *string // YYYY-MM-DD
+	Region      *Region
+	Preferences json.RawMessage // a JSON object
+	Identities  []Identity
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+
+	session string // the id of the session that asks
+}
+
+// Identity is a user as one app knows them.
+type Identity struct {
+	AppID  string
+	OpenID string
+}
+
+// Avatar is a stored profile picture.
+type Avatar struct {
+	Status AvatarStatus
+	id     string // of its objects; see pictureKey
+	base   string // the URL that keys are appended to
+}
+
+// URL tells where the JPEG of a size is. It is made when asked, so that a
+// change of domain breaks nothing.
+func (a *Avatar) URL(size AvatarSize) string { return a.base + pictureName(a.id, size) }
+
+// AvatarSize is one of the sizes in which pictures are kept.
+type AvatarSize string
+
+// The sizes: squares of 132 and of 512 pixels.
+const (
+	AvatarSmall AvatarSize = "SMALL"
+	AvatarLarge AvatarSize = "LARGE"
+)
+
+// AvatarStatus says whether a picture has been checked.
+type AvatarStatus string
+
+// The states of a picture.
+const (
+	AvatarPending  AvatarStatus = "PENDING"
+	AvatarAccepted AvatarStatus = "ACCEPTED"
+)
+
+// Gender as the user states it.
+type Gender string
+
+// The genders.
+const (
+	GenderFemale Gender = "FEMALE"
+	GenderMale   Gender = "MALE"
+	GenderOther  Gender = "OTHER"
+)
+
+// Region is where a user lives; each part at most 64 characters.
+type Region struct {
+	Country  *string `json:"country,omitempty"`
+	Province *string `json:"province,omitempty"`
+	City     *string `json:"city,omitempty"`
+}
+
+// Session is a signed-in device.
+type Session struct {
+	ID        string
+	Current   bool // whether it is the one that asks
+	AppID     string
+	Device    *string
+	CreatedAt time.Time
+	SeenAt    time.Time
+	ExpiresAt time.Time
+}
+
+// AuditEntry is something that happened to an account.
+type AuditEntry struct {
+	At        time.Time
+	Event     AuditEvent
+	SessionID *string
+	Fields    []string // the profile's fields that changed
+}
+
+// AuditEvent names what happened. Its values are stored: never change one.
+type AuditEvent string
+
+// The events; schema.graphqls describes them.
+const (
+	UserCreated        AuditEvent = "USER_CREATED"
+	LoggedIn           AuditEvent = "LOGGED_IN"
+	LoggedOut          AuditEvent = "LOGGED_OUT"
+	RefreshTokenReused AuditEvent = "REFRESH_TOKEN_REUSED"
+	ProfileUpdated     AuditEvent = "PROFILE_UPDATED"
+	UnionIDBound       AuditEvent = "UNIONID_BOUND"
+	UnionIDTaken       AuditEvent = "UNIONID_TAKEN"
+)
+
+// Tokens are what a client holds of a session. Printing them shows nothing.
+type Tokens struct {
+	AccessToken           string
+	AccessTokenExpiresAt  time.Time
+	RefreshToken          string
+	RefreshTokenExpiresAt time.Time
+}
+
+// String hides the tokens.
+func (Tokens) String() string { return "tokens" }
+
+// GoString hides the tokens.
+func (Tokens) GoString() string { return "tokens" }
