@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -193,86 +193,137 @@ func checkData(data json.RawMessage) error {
 	if !utf8.Valid(data) {
 		return errors.New("invalid UTF-8")
 	}
-	if !pairedSurrogates(data) {
-		return errors.New("half of a surrogate pair")
+	if !json.Valid(data) {
+		return errors.New("not one JSON object")
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return errors.New("not a JSON object")
+	w := walk{data: data}
+	if w.next() != '{' {
+		return errors.New("not one JSON object")
 	}
-	if err := checkObject(d, 1); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("more than one JSON value")
-	}
-	return nil
+	return w.object(1)
 }
 
-func checkObject(d *json.Decoder, depth int) error {
-	names := make(map[string]bool, 8)
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return errors.New("not JSON")
+// walk goes through text that json.Valid has passed, so it looks only for what
+// JSON allows and a record does not.
+type walk struct {
+	data []byte
+	at   int
+}
+
+// next skips white space, colons and commas, and returns the byte that begins
+// the next token.
+func (w *walk) next() byte {
+	for {
+		switch c := w.data[w.at]; c {
+		case ' ', '\t', '\n', '\r', ':', ',':
+			w.at++
+		default:
+			return c
 		}
-		name := t.(string) // the decoder lets nothing else stand here
+	}
+}
+
+// object walks an object from its brace to behind its end.
+func (w *walk) object(depth int) error {
+	if depth > MaxDepth {
+		return fmt.Errorf("deeper than %d levels", MaxDepth)
+	}
+	w.at++
+	var few [16][]byte
+	names := few[:0]
+	var many map[string]bool // once there are too many to compare each with each
+	for w.next() != '}' {
+		name, err := w.text()
 		switch {
-		case name == "" || len(name) > MaxName:
+		case err != nil:
+			return err
+		case len(name) == 0 || len(name) > MaxName:
 			return fmt.Errorf("a field name of %d bytes, want 1 to %d", len(name), MaxName)
-		case strings.HasPrefix(name, "__") && strings.HasSuffix(name, "__"):
+		case bytes.HasPrefix(name, []byte("__")) && bytes.HasSuffix(name, []byte("__")):
 			return fmt.Errorf("field name %q is reserved", name)
-		case strings.ContainsRune(name, 0):
-			return errors.New("U+0000 in a field name")
-		case names[name]:
+		case many[string(name)], slices.ContainsFunc(names, func(n []byte) bool { return bytes.Equal(n, name) }):
 			return fmt.Errorf("field %q twice", name)
 		}
-		names[name] = true
-		if err := checkValue(d, depth, false); err != nil {
+		if len(names) < cap(names) {
+			names = append(names, name)
+		} else {
+			if many == nil {
+				many = map[string]bool{}
+			}
+			many[string(name)] = true
+		}
+		if err := w.value(depth, false); err != nil {
 			return err
 		}
 	}
-	if _, err := d.Token(); err != nil {
-		return errors.New("not JSON")
+	w.at++
+	return nil
+}
+
+// value walks one value.
+func (w *walk) value(depth int, inArray bool) error {
+	switch c := w.next(); {
+	case c == '{':
+		return w.object(depth + 1)
+	case c == '[' && inArray:
+		return errors.New("an array directly in an array")
+	case c == '[':
+		if depth+1 > MaxDepth {
+			return fmt.Errorf("deeper than %d levels", MaxDepth)
+		}
+		w.at++
+		for w.next() != ']' {
+			if err := w.value(depth+1, true); err != nil {
+				return err
+			}
+		}
+		w.at++
+	case c == '"':
+		_, err := w.text()
+		return err
+	case c == '-' || '0' <= c && c <= '9':
+		start := w.at
+		for strings.IndexByte("+-.eE0123456789", w.data[w.at]) >= 0 {
+			w.at++
+		}
+		number := string(w.data[start:w.at])
+		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n > MaxInteger || n < -MaxInteger || number == "-0" {
+			return fmt.Errorf("number %.40q is no integer within 2^53", number)
+		}
+	case c == 't' || c == 'n':
+		w.at += len("true")
+	default:
+		w.at += len("false")
 	}
 	return nil
 }
 
-func checkValue(d *json.Decoder, depth int, inArray bool) error {
-	t, err := d.Token()
-	if err != nil {
-		return errors.New("not JSON")
-	}
-	switch t := t.(type) {
-	case json.Number:
-		if n, err := strconv.ParseInt(t.String(), 10, 64); err != nil || n > MaxInteger || n < -MaxInteger || t == "-0" {
-			return fmt.Errorf("number %.40q is no integer within 2^53", t.String())
-		}
-	case string:
-		if strings.ContainsRune(t, 0) {
-			return errors.New("U+0000 in a text")
-		}
-	case json.Delim:
-		if depth++; depth > MaxDepth {
-			return fmt.Errorf("deeper than %d levels", MaxDepth)
-		}
-		if t == '{' {
-			return checkObject(d, depth)
-		}
-		if inArray {
-			return errors.New("an array directly in an array")
-		}
-		for d.More() {
-			if err := checkValue(d, depth, true); err != nil {
-				return err
-			}
-		}
-		if _, err := d.Token(); err != nil {
-			return errors.New("not JSON")
+// text walks a string and returns what it says.
+func (w *walk) text() ([]byte, error) {
+	start := w.at
+	escaped := false
+	for w.at++; w.data[w.at] != '"'; w.at++ {
+		if w.data[w.at] == '\\' {
+			escaped = true
+			w.at++
 		}
 	}
-	return nil
+	w.at++
+	quoted := w.data[start:w.at]
+	if !escaped {
+		return quoted[1 : len(quoted)-1], nil
+	}
+	if !pairedSurrogates(quoted) {
+		return nil, errors.New("half of a surrogate pair")
+	}
+	var text string
+	if err := json.Unmarshal(quoted, &text); err != nil {
+		return nil, errors.New("not JSON")
+	}
+	if strings.ContainsRune(text, 0) {
+		return nil, errors.New("U+0000 in a name or text")
+	}
+	return []byte(text), nil
 }
 
 // pairedSurrogates reports whether every \uD800 to \uDFFF escape in data is part

@@ -35,9 +35,9 @@ func TestCheckData(t *testing.T) {
 		`{"a":1.0}`:                         "no integer within 2^53",
 		`{"a":1e0}`:                         "no integer within 2^53",
 		`{"a":-0}`:                          "no integer within 2^53",
-		`{"a":01}`:                          "not JSON",
-		`{"a":+1}`:                          "not JSON",
-		`{"a":NaN}`:                         "not JSON",
+		`{"a":01}`:                          "not one JSON object",
+		`{"a":+1}`:                          "not one JSON object",
+		`{"a":NaN}`:                         "not one JSON object",
 		named(drivers.MaxName):              "",
 		named(drivers.MaxName + 1):          "a field name of 201 bytes",
 		`{"":1}`:                            "a field name of 0 bytes",
@@ -53,8 +53,8 @@ func TestCheckData(t *testing.T) {
 		`{"a":"\u0000"}`:                    "U+0000",
 		`{"a\u0000":1}`:                     "U+0000",
 		`{"a":"\\u0000"}`:                   "",
-		"{\"a\":\"\x00\"}":                  "not JSON",
-		"{\"a\":\"\n\"}":                    "not JSON",
+		"{\"a\":\"\x00\"}":                  "not one JSON object",
+		"{\"a\":\"\n\"}":                    "not one JSON object",
 		"{\"a\":\"\xff\"}":                  "invalid UTF-8",
 		"{\"a\":\"\xed\xa0\x80\"}":          "invalid UTF-8",
 		`{"a":"\ud83d\ude00\uD83D\uDE00"}`:  "",
@@ -65,32 +65,32 @@ func TestCheckData(t *testing.T) {
 		`{"\ud83dx":1}`:                     "half of a surrogate pair",
 		`{"a":"\\ud83d"}`:                   "",
 		`{"a":"\ufffd"}`:                    "",
-		``:                                  "not a JSON object",
-		` `:                                 "not a JSON object",
-		`[]`:                                "not a JSON object",
-		`null`:                              "not a JSON object",
-		`1`:                                 "not a JSON object",
-		`}`:                                 "not a JSON object",
-		`{`:                                 "not JSON",
-		`{"a"`:                              "not JSON",
-		`{"a":`:                             "not JSON",
-		`{"a":1`:                            "not JSON",
-		`{"a":1,`:                           "not JSON",
-		`{"a":1,}`:                          "not JSON",
-		`{,"a":1}`:                          "not JSON",
-		`{"a" 1}`:                           "not JSON",
-		`{"a":1 "b":2}`:                     "not JSON",
-		`{"a":[1,]}`:                        "not JSON",
-		`{"a":[1}`:                          "not JSON",
-		`{"a":1]`:                           "not JSON",
-		`{"a":[1 2]}`:                       "not JSON",
-		`{1:1}`:                             "not JSON",
-		`{"a":tru}`:                         "not JSON",
-		`{"a":"\x"}`:                        "not JSON",
-		`{}{}`:                              "more than one JSON value",
-		`{},`:                               "more than one JSON value",
-		`{}]`:                               "more than one JSON value",
-		`{} x`:                              "more than one JSON value",
+		``:                                  "not one JSON object",
+		` `:                                 "not one JSON object",
+		`[]`:                                "not one JSON object",
+		`null`:                              "not one JSON object",
+		`1`:                                 "not one JSON object",
+		`}`:                                 "not one JSON object",
+		`{`:                                 "not one JSON object",
+		`{"a"`:                              "not one JSON object",
+		`{"a":`:                             "not one JSON object",
+		`{"a":1`:                            "not one JSON object",
+		`{"a":1,`:                           "not one JSON object",
+		`{"a":1,}`:                          "not one JSON object",
+		`{,"a":1}`:                          "not one JSON object",
+		`{"a" 1}`:                           "not one JSON object",
+		`{"a":1 "b":2}`:                     "not one JSON object",
+		`{"a":[1,]}`:                        "not one JSON object",
+		`{"a":[1}`:                          "not one JSON object",
+		`{"a":1]`:                           "not one JSON object",
+		`{"a":[1 2]}`:                       "not one JSON object",
+		`{1:1}`:                             "not one JSON object",
+		`{"a":tru}`:                         "not one JSON object",
+		`{"a":"\x"}`:                        "not one JSON object",
+		`{}{}`:                              "not one JSON object",
+		`{},`:                               "not one JSON object",
+		`{}]`:                               "not one JSON object",
+		`{} x`:                              "not one JSON object",
 	} {
 		err := drivers.Check([]drivers.Op{drivers.Create(thing, json.RawMessage(data), time.Time{})})
 		wantInvalid(t, fmt.Sprintf("%.60q", data), err, want)
@@ -119,11 +119,11 @@ func TestCheckOps(t *testing.T) {
 		{"too many", ops(drivers.MaxOps + 1), "a commit of 17 ops, want 1 to 16"},
 		{"a key twice", append(ops(3), ops(1)...), "things/0 twice in one commit"},
 		{"one ID in two kinds", []drivers.Op{{Key: thing, Data: json.RawMessage(`{}`)}, {Key: drivers.Key{Kind: "x", ID: "a"}, Data: json.RawMessage(`{}`)}}, ""},
-		{"a bad op last", append(ops(3), drivers.Op{Key: thing, Data: json.RawMessage(`[]`)}), "things/a: not a JSON object"},
+		{"a bad op last", append(ops(3), drivers.Op{Key: thing, Data: json.RawMessage(`[]`)}), "things/a: not one JSON object"},
 		{"a bad key", []drivers.Op{{Key: drivers.Key{Kind: "things", ID: "A"}, If: "1"}}, `id "A"`},
 		{"delete", []drivers.Op{{Key: thing, If: "1"}}, ""},
 		{"delete of nothing", []drivers.Op{{Key: thing}}, "delete without a revision"},
-		{"empty data", []drivers.Op{{Key: thing, If: "1", Data: json.RawMessage{}}}, "not a JSON object"},
+		{"empty data", []drivers.Op{{Key: thing, If: "1", Data: json.RawMessage{}}}, "not one JSON object"},
 		{"expires never", at(time.Time{}), ""},
 		{"expires first", at(time.Unix(0, 0).UTC()), ""},
 		{"expires before", at(time.Unix(0, -1000).UTC()), "1970 to 9999"},
@@ -323,4 +323,15 @@ func slicesOf(k drivers.Key, n int) []drivers.Key {
 		ks[i] = k
 	}
 	return ks
+}
+
+func BenchmarkCheck(b *testing.B) {
+	data := json.RawMessage(`{"version":7,"nickname":"小明","avatar":{"id":"bbbbbbbbbbbbbbbbbbbbbbbbbb","status":"ACCEPTED"},"gender":"FEMALE","preferences":"{\"theme\":\"dark\"}","identities":[{"app":"wxone","openid":"openid-1"}],"created":"2026-11-22T09:30:00.123456Z","updated":"2026-11-22T09:32:00.123456Z"}`)
+	ops := []drivers.Op{drivers.Create(drivers.Key{Kind: "users", ID: "a"}, data, time.Time{})}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := drivers.Check(ops); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
