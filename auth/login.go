@@ -277,12 +277,16 @@ func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now tim
 			Key: c.seals.seal(sessionKey(sessionID), refreshKey),
 		}
 		payload = LoginPayload{User: c.view(e.uid, sid, e.user), Created: e.created}
+		event := LoggedIn
+		if e.created {
+			event = UserCreated
+		}
 		return append(ops,
 			drivers.Create(sessionKey(sessionID), encode(session), expires),
 			drivers.Replace(e.claim, encode(loginRecord{
 				Request: l.request, State: loginDone, Holder: l.holder, Session: sessionID, Created: e.created, At: now,
 			}), e.claim.Expires),
-			audited(e.uid, auditRecord{At: now, Event: LoggedIn, Session: sid}),
+			audited(e.uid, auditRecord{At: now, Event: event, Session: sid}),
 		), nil
 	})
 	if err != nil {
@@ -360,7 +364,6 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		e.uid, e.created = newUID, true
 		e.user = userRecord{Version: 1, Created: now, Updated: now}
 		e.userRecord = drivers.Record{Key: userKey(newUID)}
-		audit(UserCreated)
 	}
 	key := identityKey(l.app, person.OpenID)
 	if !e.identityRecord.Exists() {

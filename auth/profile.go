@@ -76,11 +76,14 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		}
 	}
 	var user *User
+	caller, fresh := before, stored == nil // storing a picture takes long
 	err = c.transact(ctx, func() ([]drivers.Op, error) {
-		caller, err := c.resume(ctx, token)
-		if err != nil {
-			return nil, err
+		if !fresh {
+			if caller, err = c.resume(ctx, token); err != nil {
+				return nil, err
+			}
 		}
+		fresh = false
 		user = caller.user
 		if in.IfVersion != nil && *in.IfVersion != user.Version {
 			return nil, ErrConflict
