@@ -1,0 +1,595 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+	gqlparser "github.com/vektah/gqlparser/v2"
+)
+
+const meAll = `{ me { __typename id version nickname avatar { url small: url(size: SMALL) status } gender birthday
+	region { country province city } preferences identities { appId openid } createdAt updatedAt } }`
+
+func TestMe(t *testing.T) {
+	t.Parallel()
+	h := start(Options{})
+	a := h.post(t, operation(meAll), "Authorization", "bearer  the.token ")
+	want := `{"data":{"me":{"__typename":"User","id":"u1","version":3,"nickname":"Ada \"\\\n\u0001 李 <&>","avatar":null,` +
+		`"gender":null,"birthday":null,"region":null,"preferences":{"a":1.50},"identities":[{"appId":"app","openid":"open"}],` +
+		`"createdAt":"2026-11-22T01:30:00.123Z","updatedAt":"0001-01-01T00:00:00.000Z"}}}` + "\n"
+	if a.body != want || a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("%d %s\n got %s\nwant %s", a.StatusCode, a.Header, a.body, want)
+	}
+	if h.token != "the.token" || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("token %q, %v", h.token, a.Header)
+	}
+	a = h.post(t, operation(`{ me { sessions { id } audit { event sessionId fields } } }`))
+	if want := `{"data":{"me":{"sessions":[],"audit":[{"event":"LOGGED_IN","sessionId":null,"fields":[]}]}}}` + "\n"; a.body != want {
+		t.Error(a.body)
+	}
+}
+
+// A plan answers as gqlgen does, which carries out what has a directive.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	h := start(Options{})
+	country, gender, avatar := "中国", auth.GenderOther, &auth.Avatar{Status: auth.AvatarAccepted}
+	full := *h.user
+	full.Gender, full.Region, full.Avatar = &gender, &auth.Region{Country: &country}, avatar
+	full.Identities = append(full.Identities, auth.Identity{})
+	bare := &auth.User{Preferences: json.RawMessage(`{}`)}
+	for _, selection := range []string{
+		strings.TrimSuffix(strings.TrimPrefix(meAll, "{ me {"), "} }"), `id`, `a: id b: id id`, `region { city } region { country }`,
+		`...F ... on User { x: nickname } ... { gender }`, `avatar { ...A } avatar { s: url(size: SMALL) }`,
+	} {
+		fragments := ""
+		if strings.Contains(selection, "...F") {
+			fragments += ` fragment F on User { identities { openid } id }`
+		}
+		if strings.Contains(selection, "...A") {
+			fragments += ` fragment A on Avatar { __typename url status }`
+		}
+		for _, u := range []*auth.User{&full, bare, nil} {
+			for _, err := range []error{nil, auth.ErrUnauthenticated} {
+				h.user, h.err = u, err
+				if u == nil && err == nil {
+					continue // the core gives one of the two
+				}
+				planned := h.post(t, operation(`{ it: me { `+selection+` } }`+fragments))
+				plain := h.post(t, operation(`{ it: me @include(if: true) { `+selection+` } }`+fragments))
+				if got, want := scrub(planned), scrub(plain); got != want {
+					t.Errorf("%s\n got %s\nwant %s", selection, got, want)
+				}
+			}
+		}
+	}
+	c := newChecker(false)
+	schema := c.schema.Types["User"]
+	for _, f := range schema.Fields {
+		if f.Name == "sessions" || f.Name == "audit" {
+			continue
+		}
+		text := f.Name
+		if of := c.schema.Types[f.Type.Name()]; len(of.Fields) > 0 {
+			text += "{"
+			for _, f := range of.Fields {
+				text += " " + f.Name
+			}
+			text += "}"
+		}
+		key, _ := json.Marshal("{me{" + text + "}}")
+		d, faults := c.check(key)
+		if faults != nil || d.plans[d.ast.Operations[0]] == nil {
+			t.Errorf("%s has no plan: %v", text, faults)
+		}
+	}
+}
+
+func scrub(a reply) string {
+	return strings.ReplaceAll(a.body, a.Header.Get("X-Request-Id"), "ID")
+}
+
+// Each error of the core has a code; whoever adds one adds it here too.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	codes := map[string]struct {
+		err        error
+		code       string
+		retryAfter any
+	}{
+		"ErrUnauthenticated": {auth.ErrUnauthenticated, "UNAUTHENTICATED", nil},
+		"ErrCodeRejected":    {auth.ErrCodeRejected, "LOGIN_CODE_REJECTED", nil},
+		"ErrBlocked":         {auth.ErrBlocked, "ACCOUNT_BLOCKED", nil},
+		"ErrConflict":        {auth.ErrConflict, "CONFLICT", nil},
+		"ErrRateLimited":     {auth.ErrRateLimited, "RATE_LIMITED", 60.0},
+		"ErrUpstream":        {auth.ErrUpstream, "UPSTREAM_UNAVAILABLE", 1.0},
+		"ErrMisconfigured":   {auth.ErrMisconfigured, "UPSTREAM_MISCONFIGURED", nil},
+		"ErrNotSent":         {auth.ErrNotSent, "UPSTREAM_UNAVAILABLE", nil},
+		"ErrNotFound":        {auth.ErrNotFound, "NOT_FOUND", nil},
+		"canceled":           {context.Canceled, "UPSTREAM_UNAVAILABLE", nil},
+		"deadline":           {context.DeadlineExceeded, "UPSTREAM_UNAVAILABLE", 1.0},
+		"both":               {fmt.Errorf("%w: %w", auth.ErrUpstream, context.DeadlineExceeded), "UPSTREAM_UNAVAILABLE", 1.0},
+		"later":              {&auth.LaterError{Err: auth.ErrRateLimited, After: 1500 * time.Millisecond}, "RATE_LIMITED", 2.0},
+		"soon":               {&auth.LaterError{Err: auth.ErrUpstream, After: time.Millisecond}, "UPSTREAM_UNAVAILABLE", 1.0},
+		"invalid":            {&auth.InvalidError{Field: "code", Reason: "empty"}, "BAD_USER_INPUT", nil},
+		"unknown":            {errors.New("disk on fire"), "INTERNAL", nil},
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "../auth/errors.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok {
+			if _, ok := codes[v.Names[0].Name]; !ok {
+				t.Errorf("%s has no code", v.Names[0].Name)
+			}
+		}
+		return true
+	})
+	for name, want := range codes {
+		for _, query := range []string{`mutation { login(input: {code: "c"}) { created } }`, `{ me { id } }`} {
+			h := start(Options{})
+			h.err = fmt.Errorf("operation: %w", want.err)
+			a := h.post(t, operation(query))
+			e := a.Errors[0]
+			if a.StatusCode != 200 || a.code() != want.code || e.Extensions["retryAfter"] != want.retryAfter || len(e.Path) != 1 || len(e.Locations) != 1 || a.Data == nil {
+				t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
+			}
+			logged := strings.Count(h.log.String(), "msg=")
+			if silent := !slices.Contains([]string{"INTERNAL", "UPSTREAM_UNAVAILABLE", "UPSTREAM_MISCONFIGURED"}, want.code) || name == "canceled"; silent != (logged == 0) || logged > 1 {
+				t.Errorf("%s: log: %s", name, h.log.String())
+			}
+			if name == "unknown" && (strings.Contains(a.body, "fire") || !strings.Contains(h.log.String(), "fire") ||
+				!strings.Contains(h.log.String(), a.Header.Get("X-Request-Id"))) {
+				t.Errorf("%s: %s %s", name, a.body, h.log.String())
+			}
+		}
+	}
+}
+
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{`{ me { id } }`, `{ me { id sessions { id } } }`, `mutation { logout { ended } }`} {
+		h := start(Options{})
+		h.panic = "a secret value"
+		a := h.post(t, operation(query))
+		log := h.log.String()
+		if a.code() != "INTERNAL" || strings.Contains(a.body+log, "secret") || !strings.Contains(log, "fake).called") ||
+			strings.Count(log, "msg=") != 1 || !strings.Contains(log, a.Header.Get("X-Request-Id")) {
+			t.Errorf("%s\n%s", a.body, log)
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	const me, login = `{me{id}}`, `mutation($i: LoginInput!){login(input:$i){created}}`
+	update := `mutation($i: UpdateProfileInput!){updateProfile(input:$i){user{id}}}`
+	for _, c := range []struct {
+		name, body  string
+		status      int // under application/json
+		strict      int // under application/graphql-response+json
+		code, field string
+	}{
+		{"me", operation(me), 200, 200, "", ""},
+		{"null variables", operation(me, `null`), 200, 200, "", ""},
+		{"unknown members", `{"x":{"y":["]}"]},"query":"{me{id}}","z":1}`, 200, 200, "", ""},
+		{"escapes", `{"\u0071uery":"{me\u007bid}}"}`, 200, 200, "", ""},
+		{"operationName", `{"query":"query A{me{id}} query B{me{id}}","operationName":"B"}`, 200, 200, "", ""},
+
+		{"empty", ``, 400, 400, "BAD_REQUEST", ""},
+		{"no JSON", `{"query"`, 400, 400, "BAD_REQUEST", ""},
+		{"trailing", operation(me) + `x`, 400, 400, "BAD_REQUEST", ""},
+		{"comma", `{"query":"{me{id}}",}`, 400, 400, "BAD_REQUEST", ""},
+		{"bad extension", `{"query":"{me{id}}","x":{"a":tru}}`, 400, 400, "BAD_REQUEST", ""},
+		{"bad escape", `{"query":"\x"}`, 400, 400, "BAD_REQUEST", ""},
+		{"bad variables", `{"query":"{me{id}}","variables":{"a":}}`, 400, 400, "BAD_REQUEST", ""},
+		{"UTF-8", "{\"query\":\"{me{id}}\xff\"}", 400, 400, "BAD_REQUEST", ""},
+		{"batch", `[` + operation(me) + `]`, 400, 400, "BAD_REQUEST", ""},
+		{"string", `"x"`, 400, 400, "BAD_REQUEST", ""},
+		{"no query", `{}`, 400, 400, "BAD_REQUEST", ""},
+		{"null query", `{"query":null}`, 400, 400, "BAD_REQUEST", ""},
+		{"number query", `{"query":1}`, 400, 400, "BAD_REQUEST", ""},
+		{"variables", operation(me, `[]`), 400, 400, "BAD_REQUEST", ""},
+		{"operationName type", `{"query":"{me{id}}","operationName":1}`, 400, 400, "BAD_REQUEST", ""},
+		{"extensions", `{"query":"{me{id}}","extensions":"x"}`, 400, 400, "BAD_REQUEST", ""},
+		{"large", operation(me + strings.Repeat(" ", MaxBody)), 413, 413, "PAYLOAD_TOO_LARGE", ""},
+
+		{"empty query", `{"query":""}`, 200, 400, "GRAPHQL_PARSE_FAILED", ""},
+		{"parse", operation(`{`), 200, 400, "GRAPHQL_PARSE_FAILED", ""},
+		{"tokens", operation(`{me{` + strings.Repeat("id ", MaxTokens) + `}}`), 200, 400, "GRAPHQL_PARSE_FAILED", ""},
+		{"field", operation(`{you{id}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"operation", `{"query":"{me{id}}","operationName":"X"}`, 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"which operation", operation(`query A{me{id}} query B{me{id}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"subscription", operation(`subscription{me{id}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"schema", operation(`{__schema{types{name}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"defer", operation(`{me{...@defer{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"literal", operation(`mutation{login(input:{code:5}){created}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"upload literal", operation(`mutation{updateProfile(input:{avatar:"x"}){user{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"JSON literal", operation(`mutation{updateProfile(input:{preferences:[1]}){user{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		{"JSON variable", operation(`mutation($x:Int){updateProfile(input:{preferences:{a:$x}}){user{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+
+		{"missing variable", operation(login), 200, 400, "BAD_USER_INPUT", ""},
+		{"null variable", operation(login, `{"i":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"variable type", operation(login, `{"i":"x"}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"missing field", operation(login, `{"i":{}}`), 200, 400, "BAD_USER_INPUT", "code"},
+		{"null field", operation(login, `{"i":{"code":null}}`), 200, 400, "BAD_USER_INPUT", "code"},
+		{"field type", operation(login, `{"i":{"code":{"a":1}}}`), 200, 400, "BAD_USER_INPUT", "code"},
+		{"unknown field", operation(login, `{"i":{"code":"c","x":1}}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"enum", operation(update, `{"i":{"gender":"female"}}`), 200, 400, "BAD_USER_INPUT", "gender"},
+		{"integer", operation(update, `{"i":{"ifVersion":1.5}}`), 200, 400, "BAD_USER_INPUT", "ifVersion"},
+		{"large integer", operation(update, `{"i":{"ifVersion":2147483648}}`), 200, 400, "BAD_USER_INPUT", "ifVersion"},
+		{"integer string", operation(update, `{"i":{"ifVersion":"1"}}`), 200, 400, "BAD_USER_INPUT", "ifVersion"},
+		{"JSON", operation(update, `{"i":{"preferences":"{}"}}`), 200, 400, "BAD_USER_INPUT", "preferences"},
+		{"upload", operation(update, `{"i":{"avatar":"x"}}`), 200, 400, "BAD_USER_INPUT", "avatar"},
+		{"inner field", operation(update, `{"i":{"region":{"city":1}}}`), 200, 400, "BAD_USER_INPUT", "region"},
+		{"boolean", operation(`mutation($e: Boolean){logout(input:{everywhere:$e}){ended}}`, `{"e":"true"}`), 200, 400, "BAD_USER_INPUT", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for accept, status := range map[string]int{"application/json": c.status, "application/graphql-response+json": c.strict} {
+				h := start(Options{})
+				a := h.post(t, c.body, "Accept", accept)
+				field := any("")
+				if len(a.Errors) > 0 && a.Errors[0].Extensions["field"] != nil {
+					field = a.Errors[0].Extensions["field"]
+				}
+				if a.StatusCode != status || a.code() != c.code || field != c.field || a.Header.Get("Content-Type") != accept+"; charset=utf-8" {
+					t.Errorf("%d %s %s", a.StatusCode, a.Header.Get("Content-Type"), a.body)
+				}
+				if c.code != "" && (a.Data != nil || len(h.calls) > 0 || h.log.Len() > 0) {
+					t.Errorf("%s, calls %v, log %s", a.body, h.calls, h.log.String())
+				}
+			}
+		})
+	}
+}
+
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, method, target, contentType, body string
+		status                                  int
+		code                                    string
+	}{
+		{"get", "GET", "/?query={me{id}}", "", "", 200, ""},
+		{"get variables", "GET", `/?query=query($s:AvatarSize!){me{avatar{url(size:$s)}}}&variables={"s":"SMALL"}&extensions={}`, "", "", 200, ""},
+		{"get mutation", "GET", "/?query=mutation{logout{ended}}", "", "", 405, "METHOD_NOT_ALLOWED"},
+		{"get nothing", "GET", "/", "", "", 400, "BAD_REQUEST"},
+		{"get escape", "GET", "/?query=%zz", "", "", 400, "BAD_REQUEST"},
+		{"get UTF-8", "GET", "/?query=%ff", "", "", 400, "BAD_REQUEST"},
+		{"get bad variables", "GET", "/?query={me{id}}&variables=1", "", "", 400, "BAD_REQUEST"},
+		{"get broken variables", "GET", "/?query={me{id}}&variables={", "", "", 400, "BAD_REQUEST"},
+		{"put", "PUT", "/", "application/json", operation(`{me{id}}`), 405, "METHOD_NOT_ALLOWED"},
+		{"no type", "POST", "/", "", operation(`{me{id}}`), 415, "UNSUPPORTED_MEDIA_TYPE"},
+		{"text", "POST", "/", "text/plain", operation(`{me{id}}`), 415, "UNSUPPORTED_MEDIA_TYPE"},
+		{"form", "POST", "/", "application/x-www-form-urlencoded", "query={me{id}}", 415, "UNSUPPORTED_MEDIA_TYPE"},
+		{"charset", "POST", "/", "application/json; charset=latin1", operation(`{me{id}}`), 415, "UNSUPPORTED_MEDIA_TYPE"},
+		{"utf-8", "POST", "/", `Application/JSON; charset="UTF-8"`, operation(`{me{id}}`), 200, ""},
+		{"no boundary", "POST", "/", "multipart/form-data", "", 415, "UNSUPPORTED_MEDIA_TYPE"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(Options{})
+			r := httptest.NewRequest(c.method, "/", strings.NewReader(c.body))
+			_, r.URL.RawQuery, _ = strings.Cut(c.target, "?")
+			r.Header.Set("Content-Type", c.contentType)
+			a := h.send(t, r)
+			if a.StatusCode != c.status || a.code() != c.code || c.code != "" && (a.Data != nil || len(h.calls) > 0) {
+				t.Errorf("%d %s", a.StatusCode, a.body)
+			}
+			if (c.status == 405) != (a.Header.Get("Allow") != "") {
+				t.Error(a.Header)
+			}
+		})
+	}
+	h := start(Options{})
+	if a := h.post(t, operation(`{me{id}}`), "Content-Encoding", "gzip"); a.StatusCode != 415 {
+		t.Error(a.StatusCode)
+	}
+}
+
+func TestAccept(t *testing.T) {
+	t.Parallel()
+	h := start(Options{})
+	const old, strict, none = "application/json; charset=utf-8", "application/graphql-response+json; charset=utf-8", ""
+	for accept, want := range map[string]string{
+		"":                                  old,
+		"*/*":                               old,
+		"application/*":                     old,
+		"application/graphql-response+json": strict,
+		"application/graphql-response+json, application/json":                strict,
+		"application/json, application/graphql-response+json; charset=utf-8": strict,
+		"application/graphql-response+json;q=0.5, application/json":          old,
+		"application/json;q=0.5, */*;q=0.1":                                  old,
+		"application/json;q=0, */*":                                          strict,
+		"APPLICATION/JSON":                                                   old,
+		"text/html, */*;q=0.8":                                               old,
+		"text/html":                                                          none,
+		"application/json; charset=latin1":                                   none,
+		"application/json;q=0":                                               none,
+		"application/json;q=x":                                               none,
+		"application/graphql-response+json;q=0.9,application/json;q=0.8,*/*;q=0.7": strict,
+	} {
+		r := newRequest("POST", "/", operation(`{me{id}}`), "Content-Type", "application/json")
+		if accept != "" {
+			r.Header.Set("Accept", accept)
+		}
+		a := h.send(t, r)
+		if want == none {
+			if a.StatusCode != 406 || a.code() != "NOT_ACCEPTABLE" {
+				t.Errorf("%q: %d %s", accept, a.StatusCode, a.body)
+			}
+		} else if got := a.Header.Get("Content-Type"); got != want {
+			t.Errorf("%q: %s", accept, got)
+		}
+	}
+}
+
+func TestUpdateProfile(t *testing.T) {
+	t.Parallel()
+	const query = `mutation($i: UpdateProfileInput!){updateProfile(input:$i){user{id}}}`
+	h := start(Options{})
+	h.post(t, operation(query, `{"i":{"nickname":null,"gender":"MALE","region":{"city":"x"},"preferences":{"b": 1.50, "a":[1e400,"<"]},"ifVersion":2.0}}`))
+	in := h.input
+	if !in.Nickname.Given || in.Nickname.To != nil || in.Birthday.Given || in.Avatar.Given || *in.Gender.To != auth.GenderMale ||
+		*in.Region.To.City != "x" || in.Region.To.Country != nil || *in.IfVersion != 2 {
+		t.Errorf("%+v", in)
+	}
+	if got := string(*in.Preferences.To); got != `{"b": 1.50, "a":[1e400,"<"]}` {
+		t.Error(got)
+	}
+	// The same, in the document and as a default.
+	const text = `{b: 1.50, a: [1e300, 1234567890123456789, "<", true, null]}`
+	for _, query := range []string{
+		`mutation{updateProfile(input:{preferences:` + text + `, nickname: null}){user{id}}}`,
+		`mutation($p: JSON = ` + text + `){updateProfile(input:{preferences:$p, nickname: null}){user{id}}}`,
+	} {
+		a := h.post(t, operation(query))
+		if a.code() != "" || !h.input.Nickname.Given || string(*h.input.Preferences.To) != `{"a":[1e300,1234567890123456789,"<",true,null],"b":1.50}` {
+			t.Errorf("%s %+v", a.body, h.input)
+		}
+	}
+	h.post(t, operation(query, `{"i":{"preferences":null,"avatar":null}}`))
+	if in := h.input; !in.Preferences.Given || in.Preferences.To != nil || !in.Avatar.Given || in.Avatar.To != nil || in.Nickname.Given {
+		t.Errorf("%+v", in)
+	}
+	for variables, want := range map[string]string{`{}`: "logout false false", `{"i":{"everywhere":true}}`: "logout false true", `{"i":{"sessionId":7}}`: "logout true false"} {
+		h.post(t, operation(`mutation($i: LogoutInput){logout(input:$i){ended}}`, variables))
+		if got := h.calls[len(h.calls)-1]; got != want {
+			t.Errorf("%s: %s", variables, got)
+		}
+	}
+}
+
+// What would take an age is refused in no time.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	var nested strings.Builder
+	nested.WriteString("{me{...F0}}")
+	for i := range 26 {
+		fmt.Fprintf(&nested, "fragment F%d on User{...F%d ...F%d}", i, i+1, i+1)
+	}
+	nested.WriteString("fragment F26 on User{id}")
+	var aliased strings.Builder
+	aliased.WriteString("{__schema{types{...F0}}}")
+	for i := range 26 {
+		fmt.Fprintf(&aliased, "fragment F%d on __Type{a:ofType{...F%d} b:ofType{...F%d}}", i, i+1, i+1)
+	}
+	aliased.WriteString("fragment F26 on __Type{name}")
+	var aliases, spread, fields, lists strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&lists, "a%d:sessions{id} ", i)
+	}
+	for i := range 20000 {
+		fmt.Fprintf(&aliases, "a%d:me{id}", i)
+	}
+	spread.WriteString("{me{")
+	for i := range 150 {
+		fmt.Fprintf(&spread, "...G%d ", i)
+	}
+	spread.WriteString("}}")
+	for i := range 150 {
+		fmt.Fprintf(&spread, "fragment G%d on User{a%d:id id}", i, i)
+	}
+	for i := range 600 {
+		fmt.Fprintf(&fields, "a%d:id ", i)
+	}
+	for name, c := range map[string]struct{ body, code string }{
+		"nested fragments":  {operation(nested.String()), "GRAPHQL_VALIDATION_FAILED"},
+		"aliased fragments": {operation(aliased.String()), "GRAPHQL_VALIDATION_FAILED"},
+		"cycle":             {operation(`{me{...A}} fragment A on User{...B} fragment B on User{...A}`), "GRAPHQL_VALIDATION_FAILED"},
+		"repeats":           {operation(`{me{` + strings.Repeat("id ", 6000) + `}}`), "GRAPHQL_PARSE_FAILED"},
+		"aliases":           {operation(`{` + aliases.String()[:60000] + `}`), "GRAPHQL_PARSE_FAILED"},
+		"many aliases":      {operation(`{` + aliases.String() + `}`), "PAYLOAD_TOO_LARGE"},
+		"roots":             {operation(`{` + strings.Repeat("me{id}", 9) + `}`), "GRAPHQL_VALIDATION_FAILED"},
+		"lists":             {operation(`{me{` + lists.String() + `}}`), "GRAPHQL_VALIDATION_FAILED"},
+		"deep":              {operation(strings.Repeat("{me", 500) + strings.Repeat("}", 500)), "GRAPHQL_VALIDATION_FAILED"},
+		"deeper":            {operation(strings.Repeat("{me", 20000)), "GRAPHQL_PARSE_FAILED"},
+		"deep list":         {operation(`{me(x:` + strings.Repeat("[", 60000)), "GRAPHQL_PARSE_FAILED"},
+		"deep JSON":         {operation(`{me{id}}`, strings.Repeat(`{"a":`, 12000)), "BAD_REQUEST"},
+		"deep variables":    {operation(`mutation($i: UpdateProfileInput!){updateProfile(input:$i){user{id}}}`, `{"i":{"region":`+strings.Repeat(`[`, 9000)+strings.Repeat("]", 9000)+`}}`), "BAD_USER_INPUT"},
+		"comments":          {operation(strings.Repeat("#\n", 15000) + `{me{id}}`), "GRAPHQL_PARSE_FAILED"},
+		"many fragments":    {operation(spread.String()), ""},
+		"many fields":       {operation(`{me{` + fields.String() + `}}`), ""},
+		"many directives":   {operation(`{me` + strings.Repeat("@x", 900) + `{id}}`), "GRAPHQL_VALIDATION_FAILED"},
+		"huge":              {operation(strings.Repeat(" ", 8<<20)), "PAYLOAD_TOO_LARGE"},
+		"huge, not told":    {`{"x":"` + strings.Repeat(" ", 8<<20) + `"}`, "PAYLOAD_TOO_LARGE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(Options{Introspection: true})
+			r := newRequest("POST", "/", c.body, "Content-Type", "application/json")
+			if name == "huge, not told" {
+				r.ContentLength = -1
+			}
+			began := time.Now()
+			a := h.send(t, r)
+			if a.code() != c.code {
+				t.Errorf("%.300s", a.body)
+			}
+			if took := time.Since(began); took > time.Second { // some 10 ms, alone
+				t.Errorf("took %v", took)
+			}
+			if len(a.body) > 16<<10 {
+				t.Errorf("%d bytes", len(a.body))
+			}
+		})
+	}
+}
+
+// A secret in a wrong place stays there.
+func TestSecretsAreNotEchoed(t *testing.T) {
+	t.Parallel()
+	const s = "SeCrEt0123456789"
+	bodies := []string{
+		s, `{"` + s + `"`, `"` + s + `"`, `{"query":"` + s + `"}`, `{"query":5,"x":"` + s + `"}`, `{"query":{"a":"` + s + `"}}`,
+		`{"query":"{me{id}}","operationName":"` + s + `"}`, `{"query":"{me{id}}","operationName":{"` + s + `":1}}`,
+		`{"query":"{me{id}}","variables":"` + s + `"}`, `{"query":"{me{id}}","variables":{"` + s + `"}`, `{"query":"\x` + s + `"}`,
+		operation(`{me{id}}`, `{"`+s+`":"`+s+`"}`), `{"` + s + `":1,"query":"{me{id}}"}`,
+	}
+	for _, q := range []string{
+		`{` + s + `}`, `{me{` + s + `}}`, `{me{id{` + s + `}}}`, `{me(` + s + `:1){id}}`, `{me{avatar{url(size:` + s + `)}}}`, `{me{avatar{url(size:"` + s + `")}}}`,
+		`{me{avatar{url(` + s + `:1)}}}`, `{me @` + s + `{id}}`, `{me @skip(if:"` + s + `"){id}}`, `{me @skip(if:true,` + s + `:1){id}}`, `{me{...` + s + `}}`, `{me{...on ` + s + `{id}}}`,
+		`fragment ` + s + ` on User{id} {me{id}}`, `fragment ` + s + ` on User{...` + s + `} {me{...` + s + `}}`, `query ` + s + `{me{id}} query ` + s + `{me{id}}`,
+		`query($` + s + `:Int){me{id}}`, `query($` + s + `:Int,$` + s + `:Int){me{id}}`, `query($x:` + s + `){me{id}}`, `query(` + s + `){me{id}}`, `{me{id}} ` + s, `"` + s + `"`, `{me{id}} """` + s + `"""`, `"` + s,
+		`{` + s + `:me{id} ` + s + `:__typename}`, `{me{` + s + `:id ` + s + `:version}}`, `{me{x:avatar{` + s + `:url} x:avatar{` + s + `:status}}}`, `{me{... ` + s + `}`, `# ` + s,
+		`mutation{login(input:"` + s + `"){created}}`, `mutation{login(input:{code:` + s + `}){created}}`, `mutation{login(input:{code:{a:"` + s + `"}}){created}}`,
+		`mutation{login(input:{code:["` + s + `"]}){created}}`, `mutation{login(input:{` + s + `:1}){created}}`, `mutation{login(input:{code:$` + s + `}){created}}`, `mutation{login(code:"` + s + `"){created}}`,
+		`mutation{login(input:{code:"a` + s + `}){created}}`, `mutation{login(input:{code:"x" code:"` + s + `"}){created}}`, `mutation{login{created}} #` + s, `mutation{login(input:{code:"` + s + ` Did you mean \"` + s + `\""},x:1){created}}`,
+		`mutation{logout(input:{everywhere:"` + s + `"}){ended}}`, `mutation{logout(input:{sessionId:` + s + `}){ended}}`, `mutation{updateProfile(input:{ifVersion:"` + s + `"}){user{id}}}`,
+		`mutation{updateProfile(input:{gender:"` + s + `: found , User"}){user{id}}}`, `mutation{updateProfile(input:{gender:` + s + `}){user{id}}}`, `mutation{updateProfile(input:{avatar:"` + s + `"}){user{id}}}`,
+		`mutation{updateProfile(input:{preferences:"` + s + `"}){user{id}}}`, `mutation{updateProfile(input:{preferences:{a:` + s + `}}){user{id}}}`, `mutation{updateProfile(input:{preferences:{a:$` + s + `}}){user{id}}}`,
+		`mutation{updateProfile(input:{region:{` + s + `:"x"}}){user{id}}}`, `mutation{updateProfile(input:{region:"` + s + ` found User"}){user{id}}}`, s + `{me{id}}`, `subscription ` + s + `{me{id}}`,
+		`query($x:Int="` + s + `"){me @skip(if:$x){id}}`, `query($x:` + s + `=1){me @skip(if:$x){id}}`, `query($x:String="` + s + `"){me @skip(if:$x){id}}`, `{me @skip(if:$` + s + `){id}}`, `{me{id(a:"` + s + `")}}`,
+	} {
+		bodies = append(bodies, operation(q))
+	}
+	for _, v := range []string{
+		`"` + s + `"`, `{"` + s + `":1}`, `{"code":{"` + s + `":1}}`, `{"code":["` + s + `"]}`, `{"code":"c","appId":{"a":"` + s + `"}}`, `["` + s + `"]`, `{"code":true,"device":"` + s + `"}`,
+	} {
+		bodies = append(bodies, operation(`mutation($i:LoginInput!){login(input:$i){created}}`, `{"i":`+v+`}`))
+	}
+	for _, v := range []string{
+		`{"gender":"` + s + `"}`, `{"ifVersion":"` + s + `"}`, `{"region":"` + s + `"}`, `{"region":{"` + s + `":1}}`, `{"avatar":"` + s + `"}`, `{"preferences":"` + s + `"}`, `{"nickname":{"a":"` + s + `"}}`,
+	} {
+		bodies = append(bodies, operation(`mutation($i:UpdateProfileInput!){updateProfile(input:$i){user{id}}}`, `{"i":`+v+`}`))
+	}
+	for _, introspection := range []bool{false, true} {
+		for _, body := range bodies {
+			h := start(Options{Introspection: introspection})
+			h.err = auth.ErrCodeRejected
+			a := h.post(t, body, "Authorization", "Bearer "+s)
+			var call Call
+			h.Serve(httptest.NewRecorder(), newRequest("POST", "/", body, "Content-Type", "application/json"), &call)
+			if strings.Contains(a.body+h.log.String()+fmt.Sprint(a.Header)+call.Operation+call.Code, s) {
+				t.Errorf("%s\nbecame %s%s", body, a.body, h.log.String())
+			}
+			if len(a.Errors) == 0 {
+				t.Errorf("no error: %s\n%s", body, a.body)
+			}
+		}
+	}
+}
+
+func TestSuggestions(t *testing.T) {
+	t.Parallel()
+	for on, want := range map[bool]string{
+		true:  `Cannot query field "…" on type "User". Did you mean "nickname"?`,
+		false: `Cannot query field "…" on type "User".`,
+	} {
+		if got := start(Options{Introspection: on}).post(t, operation(`{me{nicknam}}`)).Errors[0].Message; got != want {
+			t.Errorf("%v: %s", on, got)
+		}
+	}
+}
+
+func TestIntrospection(t *testing.T) {
+	t.Parallel()
+	h := start(Options{Introspection: true})
+	// What GraphiQL asks for.
+	a := h.post(t, operation(`query IntrospectionQuery { __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }
+		types { ...FullType } directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
+		fragment FullType on __Type { kind name description specifiedByURL isOneOf fields(includeDeprecated: true) { name description
+		args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason } inputFields(includeDeprecated: true) { ...InputValue }
+		interfaces { ...TypeRef } enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { ...TypeRef } }
+		fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+		fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+		ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }`))
+	if a.code() != "" || !strings.Contains(a.body, "UpdateProfileInput") || strings.Contains(a.body, `"defer"`) {
+		t.Errorf("%.300s", a.body)
+	}
+}
+
+// The schema is the client's manual: nothing in it goes without saying.
+func TestEverythingIsDescribed(t *testing.T) {
+	t.Parallel()
+	schema := gqlparser.MustLoadSchema(sources...)
+	if schema.Description == "" {
+		t.Error("the schema is not described")
+	}
+	for name, of := range schema.Types {
+		if of.BuiltIn || strings.HasPrefix(name, "__") {
+			continue
+		}
+		if of.Description == "" {
+			t.Errorf("%s is not described", name)
+		}
+		for _, f := range of.Fields {
+			if strings.HasPrefix(f.Name, "__") {
+				continue
+			}
+			if f.Description == "" {
+				t.Errorf("%s.%s is not described", name, f.Name)
+			}
+			for _, a := range f.Arguments {
+				if a.Description == "" && a.Name != "input" {
+					t.Errorf("%s.%s(%s) is not described", name, f.Name, a.Name)
+				}
+			}
+		}
+		for _, v := range of.EnumValues {
+			if v.Description == "" {
+				t.Errorf("%s.%s is not described", name, v.Name)
+			}
+		}
+	}
+	for _, f := range faults {
+		if f.Code != "NOT_FOUND" && !strings.Contains(schema.Description, f.Code+":") {
+			t.Errorf("%s is not described", f.Code)
+		}
+	}
+}
+
+func TestCache(t *testing.T) {
+	t.Parallel()
+	c := newCache()
+	for i := range 2 * cacheEntries {
+		c.put(&document{key: fmt.Sprint(i)})
+		c.get([]byte("0"))
+	}
+	if c.order.Len() != cacheEntries || c.get([]byte("0")) == nil || c.get([]byte("1")) != nil || len(c.byKey) != cacheEntries {
+		t.Errorf("%d entries", c.order.Len())
+	}
+	for i := range 100 {
+		c.put(&document{key: fmt.Sprint(i) + strings.Repeat("x", cacheDocument-10)})
+	}
+	if c.texts > cacheTexts {
+		t.Errorf("%d bytes", c.texts)
+	}
+	before := c.order.Len()
+	c.put(&document{key: strings.Repeat("y", cacheDocument+1)})
+	if c.order.Len() != before {
+		t.Error("too large a document was kept")
+	}
+}
