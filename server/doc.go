@@ -1,0 +1,27 @@
+// Package server is the HTTP surface: routes, request ids, the access log,
+// pictures, health, and starting and stopping without a lost request. Main makes
+// a Server of a core and lets it Run. GraphQL it hands to package graph, all else
+// it asks of package auth itself.
+//
+// # Routes
+//
+//	/graphql                 POST, and GET for queries; package graph
+//	/schema.graphql          the API's own description
+//	/avatars/NAME            a picture, cacheable for ever
+//	/.well-known/jwks.json   the public keys of access tokens
+//	/healthz                 200 while the process lives
+//	/readyz                  200 while store and objects answer, else 503
+//	/                        where all this is
+//
+// Each answer has the header X-Request-Id: the client's own, where it has 8 to 64
+// of [A-Za-z0-9._-], else a new one. Each failing answer is JSON with a code and
+// that id, in the form of a GraphQL error, and tells nothing internal; only what
+// is not HTTP at all is refused by net/http, in plain text.
+//
+// # Log
+//
+// One line a request, with nothing in it that a client sent but a request id, a
+// known method and the name of an operation. It is a twentieth of the work of a
+// request, because Log gathers lines for a tenth of a second before it writes
+// them; warnings and errors it writes at once.
+package server

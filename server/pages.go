@@ -1,0 +1,105 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/graph"
+)
+
+const avatarsPath = "/avatars/"
+
+// bare lets a browser do nothing with an answer but show it.
+const bare = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+// avatar serves a picture. Its address never shows another one.
+func (s *Server) avatar(x *exchange, r *http.Request) {
+	object, err := s.core.Picture(r.Context(), strings.TrimPrefix(r.URL.Path, avatarsPath))
+	if err != nil {
+		fault := graph.FaultOf(err)
+		if !errors.Is(err, auth.ErrNotFound) && r.Context().Err() == nil {
+			s.log.LogAttrs(r.Context(), slog.LevelWarn, "picture failed", slog.String("request", x.call.RequestID),
+				slog.String("code", fault.Code), slog.String("error", err.Error()))
+		}
+		x.fail(fault)
+		return
+	}
+	defer object.Close()
+	h := x.Header()
+	h.Set("Content-Type", object.ContentType)
+	h.Set("ETag", `"`+object.ETag+`"`)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Content-Security-Policy", bare)
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	http.ServeContent(&content{exchange: x}, r, "", object.Modified, object)
+}
+
+// content puts our errors in the place of those of http.ServeContent.
+type content struct {
+	*exchange
+	failed bool
+}
+
+func (c *content) WriteHeader(status int) {
+	if status < 400 {
+		c.exchange.WriteHeader(status)
+		return
+	}
+	c.failed = true
+	for _, name := range []string{"Content-Type", "ETag", "Last-Modified"} {
+		c.Header().Del(name)
+	}
+	fault := graph.Fault{Status: status, Code: "BAD_REQUEST", Message: "The condition or range does not fit."}
+	if status >= 500 {
+		fault = graph.FaultOf(errors.New("seek"))
+	}
+	c.fail(fault)
+}
+
+func (c *content) Write(b []byte) (int, error) {
+	if c.failed {
+		return len(b), nil
+	}
+	return c.exchange.Write(b)
+}
+
+func (s *Server) schema(x *exchange, _ *http.Request) {
+	x.page("text/plain; charset=utf-8", "public, max-age=300", []byte(graph.Schema()))
+}
+
+func (s *Server) jwks(x *exchange, _ *http.Request) {
+	x.page("application/json", "public, max-age=300", s.core.JWKS())
+}
+
+func (s *Server) pointers(x *exchange, _ *http.Request) {
+	x.page("application/json", "no-cache", s.index)
+}
+
+func (s *Server) healthz(x *exchange, _ *http.Request) {
+	x.page("application/json", "no-store", []byte(`{"status":"ok"}`))
+}
+
+func (s *Server) readyz(x *exchange, r *http.Request) {
+	err := errDraining
+	if !s.draining.Load() {
+		err = s.ready.ask(r.Context())
+	}
+	if err != nil {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "not ready", slog.String("request", x.call.RequestID), slog.String("error", err.Error()))
+		x.fail(graph.FaultOf(err))
+		return
+	}
+	x.page("application/json", "no-store", []byte(`{"status":"ready"}`))
+}
+
+// page answers with something that always is the same.
+func (x *exchange) page(contentType, cache string, body []byte) {
+	h := x.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", cache)
+	h.Set("Content-Security-Policy", bare)
+	x.Write(body)
+}

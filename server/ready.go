@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+)
+
+const (
+	readyTime = 2 * time.Second // for an answer
+	readyLife = time.Second     // of an answer
+)
+
+var errDraining = fmt.Errorf("%w: the server is stopping", auth.ErrUpstream)
+
+// readiness asks whether the core is ready, once for all who want to know
+// within a second: probes must be no load.
+type readiness struct {
+	check func(context.Context) error
+
+	mu   sync.Mutex
+	last *answer
+}
+
+// answer is a question that is asked, or was.
+type answer struct {
+	done  chan struct{} // closed when the rest is set
+	err   error
+	until time.Time
+}
+
+// ask returns nil when the core is ready.
+func (r *readiness) ask(ctx context.Context) error {
+	r.mu.Lock()
+	a := r.last
+	if a == nil || a.old() {
+		a = &answer{done: make(chan struct{})}
+		r.last = a
+		go a.find(r.check)
+	}
+	r.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *answer) old() bool {
+	select {
+	case <-a.done:
+		return time.Now().After(a.until)
+	default:
+		return false // still being asked
+	}
+}
+
+// find asks, and gives up in time also when check does not.
+func (a *answer) find(check func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- check(ctx) }()
+	select {
+	case a.err = <-result:
+	case <-ctx.Done():
+		a.err = fmt.Errorf("%w: no answer in %v", auth.ErrUpstream, readyTime)
+	}
+	a.until = time.Now().Add(readyLife)
+	close(a.done)
+}
