@@ -40,15 +40,14 @@ func TestAJobThatFailsIsTriedAgainLaterAndLater(t *testing.T) {
 	var waits []time.Duration
 	for range 14 {
 		var failures []error
-		next, err := c.RunDueJobs(t.Context(), func(err error) { failures = append(failures, err) })
-		if err != nil {
+		if _, err := c.RunDueJobs(t.Context(), func(err error) { failures = append(failures, err) }); err != nil {
 			t.Fatal(err)
 		}
 		if len(failures) != 1 || !strings.Contains(failures[0].Error(), "removePicture") {
 			t.Fatalf("failures: %v", failures)
 		}
 		// It is not due at once.
-		next, err = c.RunDueJobs(t.Context(), func(err error) { t.Error(err) })
+		next, err := c.RunDueJobs(t.Context(), func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,56 @@
+// Miniprofile is the account and profile backend of WeChat mini programs: one
+// binary that speaks GraphQL. README.md says how to use it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker when a release is built.
+var version = "dev"
+
+// commands are what the binary can do. Serve is what it does when told nothing.
+type commands struct {
+	Serve   serve       `cmd:"" default:"withargs" help:"Serve the API (the default)."`
+	Version versionText `cmd:"" help:"Print the version."`
+}
+
+type versionText struct{}
+
+func (versionText) Run() error {
+	_, err := fmt.Println(version)
+	return err
+}
+
+func main() {
+	spareTheCollector()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cli := kong.Parse(&commands{},
+		kong.Name("miniprofile"),
+		kong.Description("Accounts and profiles for WeChat mini programs."),
+		kong.UsageOnError(),
+		kong.Resolvers(secretFiles{}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	cli.FatalIfErrorf(cli.Run())
+}
+
+// spareTheCollector trades memory that a server has for time: with a live heap of
+// some 10 MiB, Go's default would collect hundreds of times a second under load.
+// GOGC and GOMEMLIMIT, when set, count instead.
+func spareTheCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(128 << 20)
+	}
+}

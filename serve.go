@@ -1,0 +1,191 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/auth/wechat"
+	"github.com/miniprofile/miniprofile/auth/wechat/sandbox"
+	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/file"
+	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/server"
+)
+
+// The drivers, by the scheme of their URLs.
+var (
+	stores = map[string]drivers.Opener[drivers.Store]{
+		"file":   file.OpenStore,
+		"memory": memory.OpenStore,
+	}
+	objects = map[string]drivers.Opener[drivers.Objects]{
+		"file":   file.OpenObjects,
+		"memory": memory.OpenObjects,
+	}
+)
+
+// oldPictureLife is how long pages that show a replaced picture still find it.
+const oldPictureLife = 10 * time.Minute
+
+// serve is the command that serves the API.
+type serve struct{ settings }
+
+// Run serves until ctx ends, then stops without losing a request.
+func (s *serve) Run(ctx context.Context) (err error) {
+	lines := server.NewLog(os.Stderr)
+	defer lines.Flush()
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return err
+	}
+	log := lines.Logger(level)
+
+	listener, err := net.Listen("tcp", s.address())
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	store, err := drivers.Open(ctx, s.Store, stores)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	pictures, err := drivers.Open(ctx, s.objects(), objects)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pictures.Close()) }()
+	secrets, err := s.secrets()
+	if err != nil {
+		return err
+	}
+	weChat, err := s.openWeChat(ctx, listener.Addr(), log)
+	if err != nil {
+		return err
+	}
+	defer weChat.close()
+
+	publicURL, issuer := s.PublicURL, s.PublicURL
+	if publicURL == "" {
+		// The address may change with every start; who signed the tokens does not.
+		publicURL, issuer = "http://"+reachable(listener.Addr()), "miniprofile"
+	}
+	core, err := auth.New(auth.Config{
+		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
+		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife,
+	})
+	if err != nil {
+		return err
+	}
+	defer core.Wait()
+	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
+	var working sync.WaitGroup
+	working.Go(func() { core.RunJobs(jobs, func(err error) { log.Warn("job failed", "error", err.Error()) }) })
+	defer working.Wait()
+	defer stopJobs()
+
+	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
+		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox)
+	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Logger: log}).Run(ctx, listener)
+	log.Info("stopped")
+	return err
+}
+
+// address is where to listen: PORT, which container platforms set, counts when
+// nobody has said otherwise.
+func (s *settings) address() string {
+	if port := os.Getenv("PORT"); port != "" && s.Listen == "" {
+		return ":" + port
+	}
+	return cmp.Or(s.Listen, defaultListen)
+}
+
+// reachable is an address on which this machine reaches what listens on addr.
+func reachable(addr net.Addr) string {
+	if a := addr.(*net.TCPAddr); a.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", a.Port)
+	}
+	return addr.String()
+}
+
+// objects is the URL of the objects: the store's, where it can hold objects too.
+func (s *settings) objects() string { return cmp.Or(s.Objects, s.Store) }
+
+// secrets are those that are set, or the one that a file: store keeps.
+func (s *settings) secrets() ([]string, error) {
+	if len(s.Secret) > 0 {
+		return s.Secret, nil
+	}
+	u, err := url.Parse(s.Store)
+	if err != nil || u.Scheme != "file" {
+		return nil, errors.New("MINIPROFILE_SECRET is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own")
+	}
+	secret, err := file.Secret(u)
+	return strings.Split(secret, ","), err
+}
+
+// weChat is WeChat's API, real or simulated.
+type weChat struct {
+	client  *wechat.Client
+	apps    []string
+	sandbox bool
+	close   func() error
+}
+
+// openWeChat makes the client of WeChat's API. The sandbox, in which anyone can
+// be anyone, serves when no app is configured or it is asked for, and only where
+// nobody else can reach it unless told otherwise.
+func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Logger) (*weChat, error) {
+	w := &weChat{sandbox: s.Apps == "" || s.WeChatURL == "sandbox", close: func() error { return nil }}
+	config := wechat.Config{BaseURL: s.WeChatURL}
+	var err error
+	if s.Apps != "" {
+		if config.Apps, err = wechat.ParseApps(s.Apps); err != nil {
+			return nil, fmt.Errorf("WECHAT_APPS: %w", err)
+		}
+	} else {
+		config.Apps = map[string]wechat.Secret{sandbox.AppID: {}}
+	}
+	w.apps = slices.Sorted(maps.Keys(config.Apps))
+	if w.sandbox {
+		if !listen.(*net.TCPAddr).IP.IsLoopback() && !s.SandboxAny {
+			return nil, fmt.Errorf("the sandbox, in which anyone can be anyone, does not serve on %s: set WECHAT_APPS, or MINIPROFILE_SANDBOX_ANYWHERE=true if you mean it", listen)
+		}
+		for app := range config.Apps { // the operator's own secrets are not for the sandbox
+			config.Apps[app] = wechat.NewSecret(sandbox.Secret)
+		}
+		if config.BaseURL, w.close, err = startSandbox(w.apps); err != nil {
+			return nil, err
+		}
+		log.Warn("WeChat is simulated: whoever can reach this server can log in as anyone. Set WECHAT_APPS for the real one.", "apps", w.apps)
+	}
+	w.client, err = wechat.New(config)
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+// startSandbox serves the simulated API on a loopback address of its own.
+func startSandbox(apps []string) (baseURL string, stop func() error, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	h := &http.Server{Handler: sandbox.New(time.Now, apps...), ReadHeaderTimeout: sandbox.Slow}
+	go h.Serve(l)
+	return "http://" + l.Addr().String(), h.Close, nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// settings of the server: flags, then environment, then defaults. README.md has
+// the same table; a test compares the two.
+type settings struct {
+	Listen     string   `env:"MINIPROFILE_LISTEN" placeholder:"HOST:PORT" help:"Address to serve on. When it is not set: PORT on all addresses if that is, else 127.0.0.1:8080."`
+	Store      string   `env:"MINIPROFILE_STORE" default:"file:data" placeholder:"URL" help:"Where accounts lie: file:PATH or memory:."`
+	Objects    string   `env:"MINIPROFILE_OBJECTS" placeholder:"URL" help:"Where pictures lie: file:PATH or memory:. The same place as the store when it is not set."`
+	Secret     []string `env:"MINIPROFILE_SECRET" sep:"," placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data."`
+	PublicURL  string   `env:"MINIPROFILE_PUBLIC_URL" placeholder:"URL" help:"Where clients reach the server. The address it serves on when it is not set."`
+	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
+	Apps       string   `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
+	WeChatURL  string   `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
+	SandboxAny bool     `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
+}
+
+// defaultListen is for a laptop: nobody else can reach it.
+const defaultListen = "127.0.0.1:8080"
+
+// secretFiles lets NAME_FILE stand for each variable NAME: the content of that
+// file, without white space around it, as secrets are mounted into containers.
+type secretFiles struct{}
+
+// Validate is of kong.Resolver.
+func (secretFiles) Validate(*kong.Application) error { return nil }
+
+// Resolve is of kong.Resolver.
+func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		file, ok := os.LookupEnv(name + "_FILE")
+		if !ok {
+			continue
+		}
+		if _, both := os.LookupEnv(name); both {
+			return nil, fmt.Errorf("%s and %s_FILE are both set", name, name)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s_FILE: %w", name, err)
+		}
+		return strings.TrimSpace(string(text)), nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/miniprofile/miniprofile"
+
+// rooms says what each room of the house may import of the others. A room that
+// is not here may import nothing of ours.
+var rooms = map[string][]string{
+	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/memory", "graph", "server"},
+	"server":               {"auth", "graph"},
+	"graph":                {"auth", "graph/..."},
+	"auth":                 {"auth/avatar", "drivers"},
+	"auth/wechat":          {"auth"},
+	"drivers/conformance":  {"drivers", "drivers/internal/..."},
+	"drivers/memory":       {"drivers", "drivers/internal/..."},
+	"drivers/file":         {"drivers", "drivers/internal/..."},
+	"drivers/internal/...": {"drivers"},
+	"bench":                {"drivers", "drivers/file"},
+}
+
+// foreign says which libraries may be used in one place only.
+var foreign = map[string][]string{
+	"github.com/99designs/gqlgen":     {"graph", "graph/..."},
+	"github.com/vektah/gqlparser":     {"graph", "graph/..."},
+	"go.etcd.io/bbolt":                {"drivers/file"},
+	"github.com/golang-jwt/jwt":       {"auth"},
+	"github.com/alecthomas/kong":      {""},
+	"golang.org/x/image":              {"auth/avatar"},
+	"net/http":                        {"", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
+	"log/slog":                        {"", "server", "graph", "auth/wechat"},
+	"cloud.google.com/go/firestore":   {"drivers/firestore"},
+	"github.com/minio/minio-go":       {"drivers/minio"},
+	"testing":                         {"drivers/conformance"},
+	"github.com/google/go-cmp":        {},
+	"pgregory.net/rapid":              {},
+	"github.com/rogpeppe/go-internal": {},
+}
+
+// TestWalls holds up the walls between the rooms: who may import whom.
+func TestWalls(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{if .Module}}{{if eq .Module.Path "`+module+`"}}{{.ImportPath}} {{join .Imports " "}}{{end}}{{end}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		imports := strings.Fields(line)
+		if len(imports) == 0 {
+			continue
+		}
+		seen++
+		room := short(imports[0])
+		for _, path := range imports[1:] {
+			if strings.HasPrefix(path, module) {
+				if target := short(path); !allowed(target, find(rooms, room)) {
+					t.Errorf("%s may not import %s", name(room), name(target))
+				}
+				continue
+			}
+			for library, users := range foreign {
+				if (path == library || strings.HasPrefix(path, library+"/")) && !allowed(room, users) {
+					t.Errorf("%s may not import %s", name(room), path)
+				}
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("saw only %d packages", seen)
+	}
+}
+
+func short(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, module), "/") }
+
+func name(room string) string {
+	if room == "" {
+		return "main"
+	}
+	return room
+}
+
+// find returns the rules of a room: its own, or those of a pattern it falls under.
+func find(rules map[string][]string, room string) []string {
+	if targets, ok := rules[room]; ok {
+		return targets
+	}
+	for pattern, targets := range rules {
+		if allowed(room, []string{pattern}) {
+			return targets
+		}
+	}
+	return nil
+}
+
+func allowed(room string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		folder, all := strings.CutSuffix(p, "/...")
+		return p == room || all && strings.HasPrefix(room, folder+"/")
+	})
+}
