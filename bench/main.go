@@ -1,0 +1,222 @@
+// Bench measures the real binary against the limits it should come near, side
+// by side, with the same load, in one run:
+//
+//		go run ./bench
+//
+//	  - me, against a net/http handler that answers a fixed 300 bytes;
+//	  - login (each of a new person) and updateProfile, against a net/http handler
+//	    that appends 1 KiB to a log and shares the fsync among those who wait;
+//	  - the memory of the idle server, and the time from its start to its first
+//	    answer, with an empty store and with many users (-users).
+//
+// Each target is a process of its own; they take turns, and the table has the
+// medians over the rounds. The machine is shared with the load, so only the
+// ratios say something.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	rounds := flag.Int("rounds", 5, "how often each target is driven")
+	length := flag.Duration("length", 3*time.Second, "how long each time")
+	clients := flag.Int("clients", 32, "how many clients at once")
+	users := flag.Int("users", 1_000_000, "how many users lie in the store of the second start; 0 leaves it out")
+	limit := flag.String("limit", "", "be one of the limits, fixed or log, instead")
+	listen := flag.String("listen", "", "address of the limit")
+	flag.Parse()
+	if *limit != "" {
+		log.Fatal(serveLimit(*limit, *listen))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *rounds, *length, *clients, *users); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, rounds int, length time.Duration, clients, users int) error {
+	dir, err := os.MkdirTemp("", "miniprofile-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "miniprofile")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	server, start, err := startServer(ctx, binary, filepath.Join(dir, "data"))
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	idle, err := server.memory()
+	if err != nil {
+		return err
+	}
+	fixed, err := startLimit(ctx, "fixed", dir)
+	if err != nil {
+		return err
+	}
+	defer fixed.stop()
+	appended, err := startLimit(ctx, "log", dir)
+	if err != nil {
+		return err
+	}
+	defer appended.stop()
+	users32, err := signIn(server.address, clients)
+	if err != nil {
+		return err
+	}
+	targets := []target{
+		{name: "limit: fixed 300 bytes", address: fixed.address, request: plain, against: 0},
+		{name: "me", address: server.address, request: users32.me, against: 0, goal: 0.60},
+		{name: "limit: append 1 KiB, shared fsync", address: appended.address, request: plain, against: 2},
+		{name: "login", address: server.address, request: login, against: 2, goal: 0.25},
+		{name: "first login of a person", address: server.address, request: firstLogin, against: 2},
+		{name: "updateProfile", address: server.address, request: users32.update, against: 2, goal: 0.35},
+	}
+	rates := make([][]float64, len(targets))
+	for round := range rounds {
+		for i, t := range targets {
+			rate, err := drive(ctx, t.address, clients, length, t.request)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			rates[i] = append(rates[i], rate)
+		}
+		log.Printf("round %d of %d", round+1, rounds)
+	}
+	busy, err := server.memory()
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "target\trequests/s\tratio\tgoal\t")
+	for i, t := range targets {
+		fmt.Fprintf(table, "%s\t%.0f\t", t.name, median(rates[i]))
+		if t.against != i {
+			// The ratio of each round, not of the medians: what disturbed a round disturbed both.
+			var ratios []float64
+			for round := range rounds {
+				ratios = append(ratios, rates[i][round]/rates[t.against][round])
+			}
+			fmt.Fprintf(table, "%.2f\t", median(ratios))
+		} else {
+			fmt.Fprint(table, "\t")
+		}
+		if t.goal > 0 {
+			fmt.Fprintf(table, "%.2f", t.goal)
+		}
+		fmt.Fprintln(table, "\t")
+	}
+	fmt.Fprintf(table, "memory idle\t%.1f MiB\t\t30\t\n", idle)
+	fmt.Fprintf(table, "memory after the load\t%.1f MiB\t\t\t\n", busy)
+	fmt.Fprintf(table, "first answer, empty store\t%d ms\t\t100\t\n", start.Milliseconds())
+	if users > 0 {
+		full := filepath.Join(dir, "full")
+		if err := populate(ctx, filepath.Join(dir, "data"), full, users, server); err != nil {
+			return err
+		}
+		var starts []float64
+		for range 5 {
+			again, start, err := startServer(ctx, binary, full)
+			if err != nil {
+				return err
+			}
+			again.stop()
+			starts = append(starts, float64(start.Milliseconds()))
+		}
+		fmt.Fprintf(table, "first answer, %d users\t%.0f ms\t\t300\t\n", users, median(starts))
+	}
+	return table.Flush()
+}
+
+// target is something to drive.
+type target struct {
+	name    string
+	address string
+	request func(client, n int) []byte // the whole HTTP request, the nth of a client
+	against int                        // index of its limit; its own where it is one
+	goal    float64                    // ratio; 0 for none
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// process is a server under measurement.
+type process struct {
+	cmd     *exec.Cmd
+	address string
+}
+
+func (p *process) stop() {
+	p.cmd.Process.Signal(os.Interrupt)
+	p.cmd.Wait()
+}
+
+// memory returns the resident memory in MiB.
+func (p *process) memory() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	return residentMemory(string(text))
+}
+
+// startServer starts the binary on a store and returns it with the time to its first answer.
+func startServer(ctx context.Context, binary, data string) (*process, time.Duration, error) {
+	cmd := exec.CommandContext(ctx, binary)
+	cmd.Env = append(os.Environ(), "MINIPROFILE_STORE=file:"+data)
+	return start(cmd)
+}
+
+func startLimit(ctx context.Context, name, dir string) (*process, error) {
+	cmd := exec.CommandContext(ctx, os.Args[0], "-limit", name)
+	cmd.Dir = dir
+	p, _, err := start(cmd)
+	return p, err
+}
+
+// start runs cmd on a free port and waits for its first answer.
+func start(cmd *exec.Cmd) (*process, time.Duration, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, 0, err
+	}
+	p := &process{cmd: cmd, address: l.Addr().String()}
+	l.Close()
+	if len(cmd.Args) > 1 {
+		cmd.Args = append(cmd.Args, "-listen", p.address)
+	} else {
+		cmd.Args = append(cmd.Args, "--listen", p.address, "--log-level", "warn")
+	}
+	cmd.Stderr = os.Stderr
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, 0, err
+	}
+	for time.Since(began) < 20*time.Second {
+		if _, err := once(p.address, get("/healthz")); err == nil {
+			return p, time.Since(began), nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.stop()
+	return nil, 0, fmt.Errorf("%s does not answer", cmd.Path)
+}
