@@ -29,7 +29,8 @@ func (c *Core) Me(ctx context.Context, accessToken string) (*User, error) {
 type caller struct {
 	session string // uid.sid
 	user    *User
-	record  drivers.Record // of the user
+	record  userRecord
+	stored  drivers.Record // of the user
 }
 
 // authenticate is the hot path: a remembered token, one multi-get, and nothing
@@ -59,10 +60,10 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		if err != nil {
 			return caller{}, err
 		}
-		last = &seen{user.Revision, c.view(uid, sid, r)}
+		last = &seen{user.Revision, r, c.view(uid, sid, r)}
 		token.seen.Store(last)
 	}
-	return caller{token.session, last.user, user}, nil
+	return caller{token.session, last.user, last.record, user}, nil
 }
 
 // Sessions returns where a user that Me returned is signed in: newest first, at

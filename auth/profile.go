@@ -88,10 +88,7 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		if in.IfVersion != nil && *in.IfVersion != user.Version {
 			return nil, ErrConflict
 		}
-		r, err := decode[userRecord](caller.record)
-		if err != nil {
-			return nil, err
-		}
+		r := caller.record
 		old := r.Avatar
 		fields := r.apply(in, stored)
 		if len(fields) == 0 {
@@ -102,7 +99,7 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		r.Updated = now
 		user = c.view(user.ID, user.session, r)
 		ops := []drivers.Op{
-			drivers.Replace(caller.record, encode(r), time.Time{}),
+			drivers.Replace(caller.stored, encode(r), time.Time{}),
 			audited(user.ID, auditRecord{At: now, Event: ProfileUpdated, Session: user.session, Fields: fields}),
 		}
 		if in.Avatar.Given && old != nil {

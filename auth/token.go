@@ -51,6 +51,7 @@ type checkedToken struct {
 // seen is a user as a session saw it at a revision of the user's record.
 type seen struct {
 	revision drivers.Revision
+	record   userRecord
 	user     *User
 }
 

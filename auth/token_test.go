@@ -135,15 +135,17 @@ func TestSealed(t *testing.T) {
 	if text, err := ring[:1].open(place, sealed); err != nil || text != "the secret" {
 		t.Errorf("opened %q, %v", text, err)
 	}
+	tampered := []byte(sealed)
+	tampered[20] ^= 1 // A letter or digit becomes another one, or none of the alphabet.
 	for name, f := range map[string]func() (string, error){
 		"another place":  func() (string, error) { return ring.open(userKey("y"), sealed) },
 		"another secret": func() (string, error) { return ring[1:].open(place, sealed) },
-		"tampered":       func() (string, error) { return ring.open(place, sealed[:len(sealed)-1]+"A") },
+		"tampered":       func() (string, error) { return ring.open(place, string(tampered)) },
 		"cut":            func() (string, error) { return ring.open(place, sealed[:12]) },
 		"empty":          func() (string, error) { return ring.open(place, "") },
 		"no base64":      func() (string, error) { return ring.open(place, sealed[:9]+"!") },
 	} {
-		if text, err := f(); err == nil && text == "the secret" || err == nil {
+		if text, err := f(); err == nil {
 			t.Errorf("%s: opened %q", name, text)
 		}
 	}
