@@ -37,6 +37,10 @@ type Config struct {
 	// PublicURL is where clients reach the server, as https://api.example.com:
 	// the beginning of the addresses of pictures.
 	PublicURL string
+	// AvatarURL is where the root of the objects can be read without this server,
+	// as the address of a public bucket or of a CDN before it; empty when pictures
+	// are read through PublicURL. The objects must be a drivers.PublicURLer.
+	AvatarURL string
 	// OldPictureLife is how long a replaced picture can still be fetched, for the
 	// pages that show it.
 	OldPictureLife time.Duration
@@ -57,6 +61,7 @@ type Core struct {
 	seals    keyring
 	tokens   *signer
 	avatars  string // what a picture's name is appended to
+	uploads  string // what an upload's name is appended to
 	oldLife  time.Duration
 	pictures *avatar.Processor
 	now      func() time.Time
@@ -79,9 +84,17 @@ func New(config Config) (*Core, error) {
 	c := &Core{
 		store: config.Store, objects: config.Objects, wechat: config.WeChat, apps: config.Apps,
 		avatars: strings.TrimSuffix(config.PublicURL, "/") + "/avatars/",
+		uploads: strings.TrimSuffix(config.PublicURL, "/") + "/uploads/",
 		oldLife: config.OldPictureLife, pictures: avatar.New(0),
 		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) }, // what records can hold
 		wake: make(chan struct{}, 1),
+	}
+	if config.AvatarURL != "" {
+		public, ok := config.Objects.(drivers.PublicURLer)
+		if !ok {
+			return nil, errors.New("auth: these objects cannot be read without this server")
+		}
+		c.avatars = strings.TrimSuffix(public.PublicURL(config.AvatarURL, pictureFolder+"0"), "0")
 	}
 	var err error
 	if c.seals, err = newKeyring(config.Secrets); err != nil {

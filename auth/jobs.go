@@ -25,6 +25,7 @@ type jobRecord struct {
 
 const (
 	jobRemovePicture = "removePicture"
+	jobRemoveUpload  = "removeUpload"
 
 	jobTime  = 30 * time.Second // how long a job may take
 	jobLease = 2 * time.Minute  // how long it is left alone
@@ -42,6 +43,8 @@ func (c *Core) runJob(ctx context.Context, job jobRecord) error {
 	switch job.Kind {
 	case jobRemovePicture:
 		return c.removePicture(ctx, job.Args)
+	case jobRemoveUpload:
+		return c.removeUpload(ctx, job.Args)
 	}
 	return errors.New("this version does not know it")
 }
@@ -58,8 +61,13 @@ func (c *Core) wakeJobs() {
 // failed, which may be nil; a failed job is tried again, after 1, 2, 4 … seconds and
 // an hour at most. Run it in each replica.
 func (c *Core) RunJobs(ctx context.Context, failed func(error)) {
+	sweep := c.now().Add(time.Minute) // when to see whether one is due: not at the start, which has better to do
 	for {
 		next, err := c.RunDueJobs(ctx, failed)
+		if err == nil && c.now().After(sweep) {
+			sweep = c.now().Add(time.Hour)
+			_, err = c.sweepWhenDue(ctx)
+		}
 		if err != nil && ctx.Err() == nil && failed != nil {
 			failed(err)
 		}

@@ -21,13 +21,16 @@ const (
 
 // UpdateProfileInput says what to change.
 type UpdateProfileInput struct {
-	Nickname    Change[string]
-	Avatar      Change[Upload]
-	Gender      Change[Gender]
-	Birthday    Change[string] // YYYY-MM-DD
-	Region      Change[Region]
-	Preferences Change[json.RawMessage] // a JSON object
-	IfVersion   *int                    // ErrConflict unless the profile is at this version
+	Nickname Change[string]
+	Avatar   Change[Upload]
+	// AvatarUploadID sets the avatar to the file of an upload that CreateAvatarUpload
+	// began; not together with Avatar. Repeating it is safe.
+	AvatarUploadID *string
+	Gender         Change[Gender]
+	Birthday       Change[string] // YYYY-MM-DD
+	Region         Change[Region]
+	Preferences    Change[json.RawMessage] // a JSON object
+	IfVersion      *int                    // ErrConflict unless the profile is at this version
 }
 
 // Change says what to do with one field: the zero Change leaves it as it is,
@@ -66,6 +69,13 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 	}
 	if in.IfVersion != nil && *in.IfVersion != before.user.Version {
 		return nil, ErrConflict
+	}
+	uploaded, err := c.takeUpload(ctx, before, &in)
+	if err != nil {
+		return nil, err
+	}
+	if uploaded != nil {
+		defer uploaded.object.Close()
 	}
 	var stored *storedPicture
 	if in.Avatar.Given && in.Avatar.To != nil {
@@ -114,6 +124,13 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 			}
 			ops = append(ops, op)
 		}
+		if uploaded != nil {
+			used, err := c.use(ctx, uploaded, stored.id)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, used...)
+		}
 		return ops, nil
 	})
 	if err != nil {
@@ -121,6 +138,30 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 	}
 	c.wakeJobs()
 	return &UpdateProfilePayload{user}, nil
+}
+
+// takeUpload puts the file of a direct upload, when in names one, into in.Avatar,
+// and returns the upload for the caller to close. It is nil when there is nothing
+// to take: none is named, or it has been used for the picture that the profile has.
+func (c *Core) takeUpload(ctx context.Context, caller caller, in *UpdateProfileInput) (*incoming, error) {
+	if in.AvatarUploadID == nil {
+		return nil, nil
+	}
+	if in.Avatar.Given {
+		return nil, &InvalidError{"avatarUploadId", "not together with avatar"}
+	}
+	uploaded, err := c.openUpload(ctx, caller.user.ID, *in.AvatarUploadID)
+	if err != nil {
+		return nil, err
+	}
+	if picture := uploaded.upload.Picture; picture != "" {
+		if caller.record.Avatar == nil || caller.record.Avatar.ID != picture {
+			return nil, &InvalidError{"avatarUploadId", "names an upload that was used before"}
+		}
+		return nil, nil
+	}
+	in.Avatar = Change[Upload]{Given: true, To: &Upload{uploaded.object, uploaded.object.Size}}
+	return uploaded, nil
 }
 
 // checkProfile checks and tidies what the client sent.

@@ -23,6 +23,8 @@ const (
 	kindLogins     = "logins"     // hash(app, code)
 	kindAudit      = "audit"      // uid.time
 	kindJobs       = "jobs"       // time.random
+	kindUploads    = "uploads"    // uid.upload
+	kindSweeps     = "sweeps"     // pictures
 )
 
 // The stored forms. Golden files in testdata hold each of them: a name or type

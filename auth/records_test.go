@@ -37,6 +37,10 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "logins-done", loginRecord{Request: "hash", State: loginDone, Holder: sid, Session: uid + "." + sid, Created: true, At: at})
 	golden(t, "logins-failed", loginRecord{State: loginFailed, Holder: sid, At: at})
 	golden(t, "audit", auditRecord{At: at, Event: ProfileUpdated, Session: sid, Fields: []string{"nickname", "avatar"}})
+	golden(t, "uploads", uploadRecord{ContentType: "image/png", Size: 9, Created: at})
+	golden(t, "uploads-used", uploadRecord{ContentType: "image/png", Size: 9, Created: at, Picture: sid})
+	golden(t, "sweeps", sweepRecord{at})
+	golden(t, "jobs-upload", jobRecord{Kind: jobRemoveUpload, Args: encode(removedUpload{sid})})
 	golden(t, "jobs", jobRecord{Kind: jobRemovePicture, Args: encode(removal{uid, sid})})
 	golden(t, "jobs-leased", jobRecord{Kind: jobRemovePicture, Args: encode(removal{uid, sid}), Attempts: 2, Lease: sid, Until: &later})
 }

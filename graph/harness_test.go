@@ -57,6 +57,10 @@ func (f *fake) Logout(_ context.Context, token string, in auth.LogoutInput) (*au
 	return &auth.LogoutPayload{Ended: 1}, f.called(fmt.Sprintf("logout %t %t", in.SessionID != nil, in.Everywhere), token)
 }
 
+func (f *fake) CreateAvatarUpload(_ context.Context, token string, in auth.CreateAvatarUploadInput) (*auth.CreateAvatarUploadPayload, error) {
+	return &auth.CreateAvatarUploadPayload{ID: "up", MaxBytes: in.Size}, f.called("createAvatarUpload", token)
+}
+
 func (f *fake) UpdateProfile(_ context.Context, token string, in auth.UpdateProfileInput) (*auth.UpdateProfilePayload, error) {
 	f.input = in
 	if to := in.Avatar.To; to != nil {

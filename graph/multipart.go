@@ -28,53 +28,30 @@ const (
 // its parts in any order: wx.uploadFile promises none. Parts that are neither
 // operations nor map nor a file are ignored. The text of the request is copied.
 func readMultipart(body io.Reader, boundary string) (q request, fault *Fault, err error) {
-	source := &source{body: body, left: MaxUpload}
 	var operations, paths []byte
-	var file *spool
-	var fileName string
+	file, fileName, err := readForm(body, boundary, func(name string, part io.Reader) (fault *Fault) {
+		switch {
+		case name == "operations" && operations == nil:
+			operations, fault = readBody(part, []byte{}, MaxBody)
+		case name == "map" && paths == nil:
+			paths, fault = readBody(part, []byte{}, maxMap)
+		case name == "operations" || name == "map":
+			fault = badRequest("The part " + name + " comes twice.")
+		}
+		return fault
+	})
+	if err != nil {
+		errors.As(err, &fault)
+		if fault != nil {
+			err = nil
+		}
+		return q, fault, err
+	}
 	defer func() {
 		if q.files == nil && file != nil {
 			file.close()
 		}
-		if source.fault != nil { // the cause of whatever came of it
-			q, fault, err = request{}, source.fault, nil
-		}
 	}()
-	reader := multipart.NewReader(source, boundary)
-	for parts := 0; ; parts++ {
-		source.head = maxPartHead
-		part, err := reader.NextPart()
-		source.head = 0
-		if err == io.EOF {
-			break
-		}
-		if err != nil || parts == maxParts {
-			return q, badRequest("The multipart body is malformed."), nil
-		}
-		switch name := part.FormName(); {
-		case name == "operations" && operations == nil:
-			if operations, fault = readBody(part, []byte{}, MaxBody); fault != nil {
-				return q, fault, nil
-			}
-		case name == "map" && paths == nil:
-			if paths, fault = readBody(part, []byte{}, maxMap); fault != nil {
-				return q, fault, nil
-			}
-		case name == "operations" || name == "map":
-			return q, badRequest("The part " + name + " comes twice."), nil
-		case part.FileName() != "" && file != nil:
-			return q, badRequest("More than one file is sent."), nil
-		case part.FileName() != "":
-			if file, err = newSpool(part); err != nil {
-				return q, nil, err
-			}
-			fileName = name
-		default:
-			if _, err := io.Copy(io.Discard, part); err != nil {
-				return q, badRequest("The multipart body is malformed."), nil
-			}
-		}
-	}
 	if operations == nil {
 		return q, badRequest("There is no part operations."), nil
 	}
@@ -89,6 +66,76 @@ func readMultipart(body io.Reader, boundary string) (q request, fault *Fault, er
 		q.files = map[string]*spool{path: file}
 	}
 	return q, nil, nil
+}
+
+// readForm reads a multipart form with one file at most, which the caller
+// closes, and hands the other fields to field, which need not read them. Its
+// errors are Faults where the client is wrong.
+func readForm(body io.Reader, boundary string, field func(name string, part io.Reader) *Fault) (file *spool, fileName string, err error) {
+	source := &source{body: body, left: MaxUpload}
+	defer func() {
+		if source.fault != nil { // the cause of whatever came of it
+			err = source.fault
+		}
+		if err != nil && file != nil {
+			file.close()
+			file = nil
+		}
+	}()
+	reader := multipart.NewReader(source, boundary)
+	for parts := 0; ; parts++ {
+		source.head = maxPartHead
+		part, err := reader.NextPart()
+		source.head = 0
+		if err == io.EOF {
+			return file, fileName, nil
+		}
+		if err != nil || parts == maxParts {
+			return file, fileName, badRequest("The multipart body is malformed.")
+		}
+		switch name := part.FormName(); {
+		case part.FileName() != "" && file != nil:
+			return file, fileName, badRequest("More than one file is sent.")
+		case part.FileName() != "" && name != "operations" && name != "map":
+			if file, err = newSpool(part); err != nil {
+				return file, fileName, err
+			}
+			fileName = name
+		default:
+			if fault := field(name, part); fault != nil {
+				return file, fileName, fault
+			}
+		}
+		if _, err := io.Copy(io.Discard, part); err != nil {
+			return file, fileName, badRequest("The multipart body is malformed.")
+		}
+	}
+}
+
+// ReceiveFile reads the one file of a multipart form, with the limits of an
+// upload by GraphQL, and hands it to receive, at its beginning and with its size
+// in bytes. Other fields are ignored. Its errors are receive's, or a *Fault.
+func (h *Handler) ReceiveFile(r *http.Request, receive func(file io.ReadSeeker, size int64) error) error {
+	kind, boundary := mediaType(r)
+	if r.Method != http.MethodPost {
+		return MethodNotAllowed("A file is sent by POST.")
+	}
+	if kind != "multipart/form-data" || boundary == "" {
+		return unsupported("The body must be multipart/form-data.")
+	}
+	if fault := h.admit(r); fault != nil {
+		return fault
+	}
+	defer h.slots.free()
+	file, _, err := readForm(r.Body, boundary, func(string, io.Reader) *Fault { return nil })
+	if err != nil {
+		return err
+	}
+	if file == nil {
+		return badRequest("No file is sent.")
+	}
+	defer file.close()
+	return receive(file.reader(), file.size)
 }
 
 // parseMap returns the place that the part map has for the one file.

@@ -13,6 +13,7 @@ type Core interface {
 	Login(ctx context.Context, in auth.LoginInput) (*auth.LoginPayload, error)
 	RefreshSession(ctx context.Context, in auth.RefreshSessionInput) (*auth.RefreshSessionPayload, error)
 	Logout(ctx context.Context, accessToken string, in auth.LogoutInput) (*auth.LogoutPayload, error)
+	CreateAvatarUpload(ctx context.Context, accessToken string, in auth.CreateAvatarUploadInput) (*auth.CreateAvatarUploadPayload, error)
 	UpdateProfile(ctx context.Context, accessToken string, in auth.UpdateProfileInput) (*auth.UpdateProfilePayload, error)
 	Me(ctx context.Context, accessToken string) (*auth.User, error)
 	Sessions(ctx context.Context, u *auth.User) ([]*auth.Session, error)
@@ -62,6 +63,10 @@ func (r mutation) Logout(ctx context.Context, in *auth.LogoutInput) (*auth.Logou
 	return r.core.Logout(ctx, accessToken(ctx), *in)
 }
 
+func (r mutation) CreateAvatarUpload(ctx context.Context, in auth.CreateAvatarUploadInput) (*auth.CreateAvatarUploadPayload, error) {
+	return r.core.CreateAvatarUpload(ctx, accessToken(ctx), in)
+}
+
 func (r mutation) UpdateProfile(ctx context.Context, in UpdateProfileInput) (*auth.UpdateProfilePayload, error) {
 	return r.core.UpdateProfile(ctx, accessToken(ctx), in.core())
 }
@@ -69,24 +74,27 @@ func (r mutation) UpdateProfile(ctx context.Context, in UpdateProfileInput) (*au
 // UpdateProfileInput is auth.UpdateProfileInput in gqlgen's words for what is
 // absent, null and given.
 type UpdateProfileInput struct {
-	Nickname    graphql.Omittable[*string]
-	Avatar      graphql.Omittable[*graphql.Upload]
-	Gender      graphql.Omittable[*auth.Gender]
-	Birthday    graphql.Omittable[*string]
-	Region      graphql.Omittable[*auth.Region]
-	Preferences graphql.Omittable[json.RawMessage]
-	IfVersion   *int
+	Nickname graphql.Omittable[*string]
+	Avatar   graphql.Omittable[*graphql.Upload]
+	// AvatarUploadID is left as it is by null too: an upload cannot be cleared.
+	AvatarUploadID *string
+	Gender         graphql.Omittable[*auth.Gender]
+	Birthday       graphql.Omittable[*string]
+	Region         graphql.Omittable[*auth.Region]
+	Preferences    graphql.Omittable[json.RawMessage]
+	IfVersion      *int
 }
 
 func (in UpdateProfileInput) core() auth.UpdateProfileInput {
 	out := auth.UpdateProfileInput{
-		Nickname:    change(in.Nickname),
-		Gender:      change(in.Gender),
-		Birthday:    change(in.Birthday),
-		Region:      change(in.Region),
-		Avatar:      auth.Change[auth.Upload]{Given: in.Avatar.IsSet()},
-		Preferences: auth.Change[json.RawMessage]{Given: in.Preferences.IsSet()},
-		IfVersion:   in.IfVersion,
+		Nickname:       change(in.Nickname),
+		Gender:         change(in.Gender),
+		Birthday:       change(in.Birthday),
+		Region:         change(in.Region),
+		Avatar:         auth.Change[auth.Upload]{Given: in.Avatar.IsSet()},
+		Preferences:    auth.Change[json.RawMessage]{Given: in.Preferences.IsSet()},
+		IfVersion:      in.IfVersion,
+		AvatarUploadID: in.AvatarUploadID,
 	}
 	if upload := in.Avatar.Value(); upload != nil {
 		out.Avatar.To = &auth.Upload{ReadSeeker: upload.File, Size: upload.Size}

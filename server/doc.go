@@ -8,6 +8,7 @@
 //	/graphql                 POST, and GET for queries; package graph
 //	/schema.graphql          the API's own description
 //	/avatars/NAME            a picture, cacheable for ever
+//	/uploads/NAME            a direct upload, where the object storage cannot take it
 //	/.well-known/jwks.json   the public keys of access tokens
 //	/healthz                 200 while the process lives
 //	/readyz                  200 while store and objects answer, else 503

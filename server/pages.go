@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,7 +11,10 @@ import (
 	"github.com/miniprofile/miniprofile/graph"
 )
 
-const avatarsPath = "/avatars/"
+const (
+	avatarsPath = "/avatars/"
+	uploadsPath = "/uploads/"
+)
 
 // bare lets a browser do nothing with an answer but show it.
 const bare = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -64,6 +68,23 @@ func (c *content) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return c.exchange.Write(b)
+}
+
+// upload takes the file of a direct upload where the object storage cannot.
+func (s *Server) upload(x *exchange, r *http.Request) {
+	err := s.graph.ReceiveFile(r, func(file io.ReadSeeker, size int64) error {
+		return s.core.ReceiveUpload(r.Context(), strings.TrimPrefix(r.URL.Path, uploadsPath), file, size)
+	})
+	if err != nil {
+		fault := graph.FaultOf(err)
+		if fault.Status >= 500 && r.Context().Err() == nil {
+			s.log.LogAttrs(r.Context(), slog.LevelWarn, "upload failed", slog.String("request", x.call.RequestID),
+				slog.String("code", fault.Code), slog.String("error", err.Error()))
+		}
+		x.fail(fault)
+		return
+	}
+	x.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Server) schema(x *exchange, _ *http.Request) {

@@ -71,6 +71,9 @@ func (s *Server) route(path string) (string, handler) {
 	if strings.HasPrefix(path, avatarsPath) {
 		return avatarsPath + "{name}", reading(s.avatar)
 	}
+	if strings.HasPrefix(path, uploadsPath) {
+		return uploadsPath + "{name}", s.upload
+	}
 	return "none", func(x *exchange, _ *http.Request) { x.fail(graph.FaultOf(auth.ErrNotFound)) }
 }
 

@@ -1,0 +1,201 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+func (c *Core) createUpload(t testing.TB, token string, size int) *CreateAvatarUploadPayload {
+	t.Helper()
+	p, err := c.CreateAvatarUpload(t.Context(), token, CreateAvatarUploadInput{"image/png", size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func uploadName(p *CreateAvatarUploadPayload) string { return p.URL[strings.LastIndex(p.URL, "/")+1:] }
+
+func TestDirectUpload(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	stranger := c.mustLogin(t, "hong~1").Tokens.AccessToken
+	data := testPicture(t, 40)
+	form := c.createUpload(t, token, len(data))
+	if !strings.HasPrefix(form.URL, "https://example.com/uploads/") || form.FileField != "file" || form.MaxBytes != len(data) || !form.ExpiresAt.Equal(c.now().Add(UploadLife)) {
+		t.Fatalf("the form is %+v", form)
+	}
+	use := UpdateProfileInput{AvatarUploadID: &form.ID, Nickname: set("小明")}
+	_, err := c.UpdateProfile(t.Context(), token, use)
+	mustBeInvalid(t, err, "avatarUploadId") // the file has not come
+	mustBeInvalid(t, c.ReceiveUpload(t.Context(), uploadName(form), bytes.NewReader(make([]byte, len(data)+1)), int64(len(data)+1)), "file")
+	if err := c.ReceiveUpload(t.Context(), uploadName(form), bytes.NewReader(data), int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.UpdateProfile(t.Context(), stranger, UpdateProfileInput{AvatarUploadID: &form.ID})
+	mustBeInvalid(t, err, "avatarUploadId")
+	both := use
+	both.Avatar = set(upload(data))
+	_, err = c.UpdateProfile(t.Context(), token, both)
+	mustBeInvalid(t, err, "avatarUploadId")
+
+	user := c.update(t, token, use)
+	if shade := c.fetch(t, user, AvatarLarge, 512); shade < 30 || shade > 50 || *user.Nickname != "小明" {
+		t.Errorf("shade %d, nickname %v", shade, user.Nickname)
+	}
+	// The answer got lost.
+	again := c.update(t, token, use)
+	if again.Version != user.Version || again.Avatar.URL(AvatarLarge) != user.Avatar.URL(AvatarLarge) {
+		t.Errorf("repeated: version %d, then %d", user.Version, again.Version)
+	}
+	// Nobody can change the file any more, and it is removed.
+	mustBe(t, c.ReceiveUpload(t.Context(), uploadName(form), bytes.NewReader(data), int64(len(data))), ErrNotFound)
+	c.runJobs(t)
+	if blobs := w.blobs(t); len(blobs) != 2 {
+		t.Errorf("blobs %v", blobs)
+	}
+	// Once the profile has another picture, the old upload is spent.
+	c.update(t, token, UpdateProfileInput{Avatar: cleared[Upload]()})
+	_, err = c.UpdateProfile(t.Context(), token, use)
+	mustBeInvalid(t, err, "avatarUploadId")
+	w.clock.add(uploadKept)
+	c.runJobs(t)
+	if len(w.blobs(t)) != 0 || len(w.records(t, kindJobs)) != 0 {
+		t.Errorf("left behind: %v, %d jobs", w.blobs(t), len(w.records(t, kindJobs)))
+	}
+}
+
+func TestDirectUploadsThatComeToNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	for _, row := range []struct {
+		in    CreateAvatarUploadInput
+		field string
+	}{
+		{CreateAvatarUploadInput{"image/svg+xml", 10}, "contentType"}, {CreateAvatarUploadInput{"", 10}, "contentType"},
+		{CreateAvatarUploadInput{"image/png", 0}, "size"}, {CreateAvatarUploadInput{"image/png", -1}, "size"},
+		{CreateAvatarUploadInput{"image/png", 10<<20 + 1}, "size"},
+	} {
+		_, err := c.CreateAvatarUpload(t.Context(), token, row.in)
+		mustBeInvalid(t, err, row.field)
+	}
+	_, err := c.CreateAvatarUpload(t.Context(), "nonsense", CreateAvatarUploadInput{"image/png", 10})
+	mustBe(t, err, ErrUnauthenticated)
+	for _, id := range []string{"", "x", "../x", newID()} {
+		_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{AvatarUploadID: &id})
+		mustBeInvalid(t, err, "avatarUploadId")
+		mustBe(t, c.ReceiveUpload(t.Context(), id, strings.NewReader("x"), 1), ErrNotFound)
+		mustBe(t, c.ReceiveUpload(t.Context(), newID()+"."+newID(), strings.NewReader("x"), 1), ErrNotFound)
+	}
+	// One that is no picture, one that is given up, one that comes too late.
+	bad := c.createUpload(t, token, 9)
+	if err := c.ReceiveUpload(t.Context(), uploadName(bad), strings.NewReader("no photo!"), 9); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{AvatarUploadID: &bad.ID})
+	mustBeInvalid(t, err, "avatar")
+	late := c.createUpload(t, token, 9)
+	w.clock.add(UploadLife)
+	mustBe(t, c.ReceiveUpload(t.Context(), uploadName(late), strings.NewReader("no photo!"), 9), ErrNotFound)
+	w.clock.add(uploadKept)
+	c.runJobs(t)
+	if len(w.blobs(t)) != 0 || len(w.records(t, kindJobs)) != 0 {
+		t.Errorf("left behind: %v, %d jobs", w.blobs(t), len(w.records(t, kindJobs)))
+	}
+}
+
+// signingObjects can sign forms, as a bucket does.
+type signingObjects struct{ drivers.Objects }
+
+func (signingObjects) SignUpload(_ context.Context, key, contentType string, maxSize int64, expires time.Time) (drivers.UploadForm, error) {
+	return drivers.UploadForm{
+		URL: "https://bucket.example.com/", FileField: "upload",
+		Fields: map[string]string{"key": key, "Content-Type": contentType, "limit": fmt.Sprint(maxSize)},
+	}, nil
+}
+
+func (signingObjects) PublicURL(base, key string) string { return base + "/prefix/" + key }
+
+func TestDirectUploadToABucket(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.wrapObjects = func(o drivers.Objects) drivers.Objects { return signingObjects{o} }
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	form := c.createUpload(t, token, 9)
+	want := []FormField{{"Content-Type", "image/png"}, {"key", "incoming/" + form.ID}, {"limit", "9"}}
+	if form.URL != "https://bucket.example.com/" || form.FileField != "upload" || fmt.Sprint(form.Fields) != fmt.Sprint(want) {
+		t.Errorf("the form is %+v", form)
+	}
+}
+
+func TestPicturesAtABucketsAddress(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	config := Config{
+		Store: w.space.OpenStore(), Objects: signingObjects{w.space.OpenObjects()}, WeChat: w.wechat, Apps: w.apps, Secrets: w.secrets,
+		PublicURL: "https://example.com", AvatarURL: "https://cdn.example.com", Now: w.clock.now,
+	}
+	c, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	u := c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
+	if url := u.Avatar.URL(AvatarSmall); !strings.HasPrefix(url, "https://cdn.example.com/prefix/avatars/") || !strings.HasSuffix(url, "-132.jpg") {
+		t.Errorf("the picture is at %s", url)
+	}
+	config.Objects = w.space.OpenObjects()
+	if _, err := New(config); err == nil {
+		t.Error("an AvatarURL for objects that nobody else can read")
+	}
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	var kept []string
+	for i := range 5 {
+		token := c.mustLogin(t, fmt.Sprintf("p%d~1", i)).Tokens.AccessToken
+		u := c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
+		kept = append(kept, u.Avatar.id)
+	}
+	for i := range 150 {
+		key := fmt.Sprintf("%s%s-512.jpg", pictureFolder, newID())
+		if i%2 == 0 {
+			key = incomingFolder + newID()
+		}
+		if err := c.objects.Put(t.Context(), key, strings.NewReader("x"), 1, "image/jpeg"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The memory driver's objects are stored now, whatever the test's clock says.
+	real := &clock{t: time.Now()}
+	c.now = func() time.Time { return real.now().UTC().Truncate(time.Microsecond) }
+	if n, err := c.SweepPictures(t.Context()); n != 0 || err != nil {
+		t.Fatalf("removed %d young objects, %v", n, err)
+	}
+	real.add(sweepAge + time.Minute)
+	if n, err := c.sweepWhenDue(t.Context()); n != 150 || err != nil {
+		t.Fatalf("removed %d, %v", n, err)
+	}
+	if blobs := w.blobs(t); len(blobs) != 2*len(kept) {
+		t.Errorf("blobs %v", blobs)
+	}
+	c.objects.Put(t.Context(), incomingFolder+newID(), strings.NewReader("x"), 1, "image/jpeg")
+	real.add(sweepEvery - time.Minute)
+	if n, err := w.replica(t).sweepWhenDue(t.Context()); n != 0 || err != nil {
+		t.Errorf("a second sweep in a day removed %d, %v", n, err)
+	}
+}
