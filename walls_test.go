@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 	"drivers/conformance":  {"drivers", "drivers/internal/..."},
 	"drivers/memory":       {"drivers", "drivers/internal/..."},
 	"drivers/file":         {"drivers", "drivers/internal/..."},
+	"drivers/breaker":      {"drivers"},
 	"drivers/internal/...": {"drivers"},
 	"bench":                {"drivers", "drivers/file"},
 }
@@ -36,6 +37,7 @@ var foreign = map[string][]string{
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore"},
 	"github.com/minio/minio-go":       {"drivers/minio"},
+	"github.com/sony/gobreaker":       {"drivers/breaker"},
 	"testing":                         {"drivers/conformance"},
 	"github.com/google/go-cmp":        {},
 	"pgregory.net/rapid":              {},
