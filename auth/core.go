@@ -54,17 +54,18 @@ const MinSecret = 32
 // Core is the account backend. All its methods may be called by any number of
 // goroutines; any number of Cores, in any number of processes, may share a store.
 type Core struct {
-	store    drivers.Store
-	objects  drivers.Objects
-	wechat   WeChat
-	apps     []string
-	seals    keyring
-	tokens   *signer
-	avatars  string // what a picture's name is appended to
-	uploads  string // what an upload's name is appended to
-	oldLife  time.Duration
-	pictures *avatar.Processor
-	now      func() time.Time
+	store   drivers.Store
+	objects drivers.Objects
+	wechat  WeChat
+	apps    []string
+	seals   keyring
+	tokens  *signer
+	// pictureURL tells where the picture of a name is.
+	pictureURL func(name string) string
+	uploads    string // what an upload's name is appended to
+	oldLife    time.Duration
+	pictures   *avatar.Processor
+	now        func() time.Time
 
 	logins singleflight.Group
 	work   sync.WaitGroup // logins that outlive their callers
@@ -81,11 +82,12 @@ func New(config Config) (*Core, error) {
 	if now == nil {
 		now = time.Now
 	}
+	publicURL := strings.TrimSuffix(config.PublicURL, "/")
 	c := &Core{
 		store: config.Store, objects: config.Objects, wechat: config.WeChat, apps: config.Apps,
-		avatars: strings.TrimSuffix(config.PublicURL, "/") + "/avatars/",
-		uploads: strings.TrimSuffix(config.PublicURL, "/") + "/uploads/",
-		oldLife: config.OldPictureLife, pictures: avatar.New(0),
+		pictureURL: func(name string) string { return publicURL + "/avatars/" + name },
+		uploads:    publicURL + "/uploads/",
+		oldLife:    config.OldPictureLife, pictures: avatar.New(0),
 		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) }, // what records can hold
 		wake: make(chan struct{}, 1),
 	}
@@ -94,7 +96,7 @@ func New(config Config) (*Core, error) {
 		if !ok {
 			return nil, errors.New("auth: these objects cannot be read without this server")
 		}
-		c.avatars = strings.TrimSuffix(public.PublicURL(config.AvatarURL, pictureFolder+"0"), "0")
+		c.pictureURL = func(name string) string { return public.PublicURL(config.AvatarURL, pictureFolder+name) }
 	}
 	var err error
 	if c.seals, err = newKeyring(config.Secrets); err != nil {

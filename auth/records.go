@@ -188,7 +188,7 @@ func (c *Core) view(uid, sid string, r userRecord) *User {
 		u.Preferences = json.RawMessage(r.Preferences)
 	}
 	if r.Avatar != nil {
-		u.Avatar = &Avatar{Status: r.Avatar.Status, id: r.Avatar.ID, base: c.avatars}
+		u.Avatar = &Avatar{Status: r.Avatar.Status, id: r.Avatar.ID, at: c.pictureURL}
 	}
 	for _, i := range r.Identities {
 		u.Identities = append(u.Identities, Identity{AppID: i.App, OpenID: i.OpenID})

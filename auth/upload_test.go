@@ -124,7 +124,7 @@ func (signingObjects) SignUpload(_ context.Context, key, contentType string, max
 	}, nil
 }
 
-func (signingObjects) PublicURL(base, key string) string { return base + "/prefix/" + key }
+func (signingObjects) PublicURL(base, key string) string { return base + "/prefix/" + key + ",1" }
 
 func TestDirectUploadToABucket(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,7 @@ func TestPicturesAtABucketsAddress(t *testing.T) {
 	}
 	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
 	u := c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
-	if url := u.Avatar.URL(AvatarSmall); !strings.HasPrefix(url, "https://cdn.example.com/prefix/avatars/") || !strings.HasSuffix(url, "-132.jpg") {
+	if url := u.Avatar.URL(AvatarSmall); !strings.HasPrefix(url, "https://cdn.example.com/prefix/avatars/") || !strings.HasSuffix(url, "-132.jpg,1") {
 		t.Errorf("the picture is at %s", url)
 	}
 	config.Objects = w.space.OpenObjects()

@@ -32,13 +32,20 @@ type Identity struct {
 // Avatar is a stored profile picture.
 type Avatar struct {
 	Status AvatarStatus
-	id     string // of its objects; see pictureKey
-	base   string // the URL that keys are appended to
+	id     string // of its objects; see pictureName
+	at     func(name string) string
 }
 
 // URL tells where the JPEG of a size is. It is made when asked, so that a
-// change of domain breaks nothing.
-func (a *Avatar) URL(size AvatarSize) string { return a.base + pictureName(a.id, size) }
+// change of domain breaks nothing. Of an Avatar that no Core made it is a name
+// only.
+func (a *Avatar) URL(size AvatarSize) string {
+	name := pictureName(a.id, size)
+	if a.at == nil {
+		return name
+	}
+	return a.at(name)
+}
 
 // AvatarSize is one of the sizes in which pictures are kept.
 type AvatarSize string
