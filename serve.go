@@ -21,6 +21,7 @@ import (
 	"github.com/miniprofile/miniprofile/auth/wechat/sandbox"
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/file"
+	"github.com/miniprofile/miniprofile/drivers/firestore"
 	"github.com/miniprofile/miniprofile/drivers/memory"
 	"github.com/miniprofile/miniprofile/server"
 )
@@ -28,8 +29,9 @@ import (
 // The drivers, by the scheme of their URLs.
 var (
 	stores = map[string]drivers.Opener[drivers.Store]{
-		"file":   file.OpenStore,
-		"memory": memory.OpenStore,
+		"file":      file.OpenStore,
+		"firestore": firestore.OpenStore,
+		"memory":    memory.OpenStore,
 	}
 	objects = map[string]drivers.Opener[drivers.Objects]{
 		"file":   file.OpenObjects,

@@ -12,8 +12,8 @@ import (
 // the same table; a test compares the two.
 type settings struct {
 	Listen     string   `env:"MINIPROFILE_LISTEN" placeholder:"HOST:PORT" help:"Address to serve on. When it is not set: PORT on all addresses if that is, else 127.0.0.1:8080."`
-	Store      string   `env:"MINIPROFILE_STORE" default:"file:data" placeholder:"URL" help:"Where accounts lie: file:PATH or memory:."`
-	Objects    string   `env:"MINIPROFILE_OBJECTS" placeholder:"URL" help:"Where pictures lie: file:PATH or memory:. The same place as the store when it is not set."`
+	Store      string   `env:"MINIPROFILE_STORE" default:"file:data" placeholder:"URL" help:"Where accounts lie: file:PATH, firestore://PROJECT[/DATABASE] or memory:."`
+	Objects    string   `env:"MINIPROFILE_OBJECTS" placeholder:"URL" help:"Where pictures lie: file:PATH or memory:. The same place as the store when it is not set; needed with firestore:."`
 	Secret     []string `env:"MINIPROFILE_SECRET" sep:"," placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data."`
 	PublicURL  string   `env:"MINIPROFILE_PUBLIC_URL" placeholder:"URL" help:"Where clients reach the server. The address it serves on when it is not set."`
 	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`

@@ -12,7 +12,7 @@ const module = "github.com/miniprofile/miniprofile"
 // rooms says what each room of the house may import of the others. A room that
 // is not here may import nothing of ours.
 var rooms = map[string][]string{
-	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/memory", "graph", "server"},
+	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/firestore", "drivers/memory", "graph", "server"},
 	"server":               {"auth", "graph"},
 	"graph":                {"auth", "graph/..."},
 	"auth":                 {"auth/avatar", "drivers"},
@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 	"drivers/conformance":  {"drivers", "drivers/internal/..."},
 	"drivers/memory":       {"drivers", "drivers/internal/..."},
 	"drivers/file":         {"drivers", "drivers/internal/..."},
+	"drivers/firestore":    {"drivers", "drivers/internal/..."},
 	"drivers/breaker":      {"drivers"},
 	"drivers/internal/...": {"drivers"},
 	"bench":                {"drivers", "drivers/file"},
@@ -35,7 +36,8 @@ var foreign = map[string][]string{
 	"golang.org/x/image":              {"auth/avatar"},
 	"net/http":                        {"", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
-	"cloud.google.com/go/firestore":   {"drivers/firestore"},
+	"cloud.google.com/go/firestore":   {"drivers/firestore", "drivers/firestore/double"},
+	"google.golang.org/grpc":          {"drivers/firestore", "drivers/firestore/double"},
 	"github.com/minio/minio-go":       {"drivers/minio"},
 	"github.com/sony/gobreaker":       {"drivers/breaker"},
 	"testing":                         {"drivers/conformance"},

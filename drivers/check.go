@@ -22,7 +22,8 @@ import (
 // UTF-8; names not empty, not repeated in one object, at most MaxName bytes and
 // not of the form __x__ (Firestore keeps those); no array directly in an array
 // (Firestore again); no U+0000 (PostgreSQL) and no half of a surrogate pair in a
-// name or text; numbers are integers, plainly written, within MaxInteger.
+// name or text; numbers are integers, plainly written, within MaxInteger; the
+// names above each value, added up for all values, at most MaxPaths bytes.
 func Check(ops []Op) error {
 	if len(ops) == 0 || len(ops) > MaxOps {
 		return fmt.Errorf("%w: a commit of %d ops, want 1 to %d", ErrInvalid, len(ops), MaxOps)
@@ -206,8 +207,10 @@ func checkData(data json.RawMessage) error {
 // walk goes through text that json.Valid has passed, so it looks only for what
 // JSON allows and a record does not.
 type walk struct {
-	data []byte
-	at   int
+	data  []byte
+	at    int
+	above int // bytes of the names above the value at hand
+	paths int // the sum of it for all values
 }
 
 // next skips white space, colons and commas, and returns the byte that begins
@@ -252,9 +255,11 @@ func (w *walk) object(depth int) error {
 			}
 			many[string(name)] = true
 		}
+		w.above += len(name)
 		if err := w.value(depth, false); err != nil {
 			return err
 		}
+		w.above -= len(name)
 	}
 	w.at++
 	return nil
@@ -262,6 +267,9 @@ func (w *walk) object(depth int) error {
 
 // value walks one value.
 func (w *walk) value(depth int, inArray bool) error {
+	if w.paths += w.above; w.paths > MaxPaths {
+		return fmt.Errorf("long names above many values: more than %d bytes", MaxPaths)
+	}
 	switch c := w.next(); {
 	case c == '{':
 		return w.object(depth + 1)

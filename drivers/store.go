@@ -21,6 +21,10 @@ const (
 	// every reader of JSON, holds exactly.
 	MaxInteger = 1<<53 - 1
 	MaxName    = 200 // bytes of one field name; Firestore allows 1500
+	// MaxPaths bounds the names above each value, added up for all values: in an
+	// index each value stands with its whole path, and Firestore allows 8 MiB of
+	// index entries a document. A record of any sense has a few hundred bytes.
+	MaxPaths = 512 << 10
 )
 
 // Sentinels of a Store. Compare with errors.Is.
