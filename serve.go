@@ -20,9 +20,11 @@ import (
 	"github.com/miniprofile/miniprofile/auth/wechat"
 	"github.com/miniprofile/miniprofile/auth/wechat/sandbox"
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/breaker"
 	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/drivers/firestore"
 	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/drivers/minio"
 	"github.com/miniprofile/miniprofile/server"
 )
 
@@ -36,11 +38,9 @@ var (
 	objects = map[string]drivers.Opener[drivers.Objects]{
 		"file":   file.OpenObjects,
 		"memory": memory.OpenObjects,
+		"minio":  minio.OpenObjects,
 	}
 )
-
-// oldPictureLife is how long pages that show a replaced picture still find it.
-const oldPictureLife = 10 * time.Minute
 
 // serve is the command that serves the API.
 type serve struct{ settings }
@@ -65,7 +65,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	pictures, err := drivers.Open(ctx, s.objects(), objects)
+	pictures, err := s.openObjects(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	}
 	core, err := auth.New(auth.Config{
 		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
-		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife,
+		Issuer: issuer, PublicURL: publicURL, AvatarURL: s.AvatarURL, OldPictureLife: s.OldPictures,
 	})
 	if err != nil {
 		return err
@@ -125,6 +125,19 @@ func reachable(addr net.Addr) string {
 
 // objects is the URL of the objects: the store's, where it can hold objects too.
 func (s *settings) objects() string { return cmp.Or(s.Objects, s.Store) }
+
+// openObjects opens the objects, behind a breaker: some lie behind a network.
+func (s *settings) openObjects(ctx context.Context) (drivers.Objects, error) {
+	openers := maps.Clone(objects)
+	if s.CreateBucket {
+		openers["minio"] = minio.CreateObjects
+	}
+	o, err := drivers.Open(ctx, s.objects(), openers)
+	if err != nil {
+		return nil, err
+	}
+	return breaker.Objects(o), nil
+}
 
 // secrets are those that are set, or the one that a file: store keeps.
 func (s *settings) secrets() ([]string, error) {

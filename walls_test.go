@@ -12,7 +12,7 @@ const module = "github.com/miniprofile/miniprofile"
 // rooms says what each room of the house may import of the others. A room that
 // is not here may import nothing of ours.
 var rooms = map[string][]string{
-	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/firestore", "drivers/memory", "graph", "server"},
+	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/breaker", "drivers/file", "drivers/firestore", "drivers/memory", "drivers/minio", "graph", "server"},
 	"server":               {"auth", "graph"},
 	"graph":                {"auth", "graph/..."},
 	"auth":                 {"auth/avatar", "drivers"},
@@ -21,6 +21,7 @@ var rooms = map[string][]string{
 	"drivers/memory":       {"drivers", "drivers/internal/..."},
 	"drivers/file":         {"drivers", "drivers/internal/..."},
 	"drivers/firestore":    {"drivers", "drivers/internal/..."},
+	"drivers/minio":        {"drivers", "drivers/internal/..."},
 	"drivers/breaker":      {"drivers"},
 	"drivers/internal/...": {"drivers"},
 	"bench":                {"drivers", "drivers/file"},
@@ -34,7 +35,7 @@ var foreign = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"auth"},
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
-	"net/http":                        {"", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
+	"net/http":                        {"", "bench", "drivers/minio", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore", "drivers/firestore/double"},
 	"google.golang.org/grpc":          {"drivers/firestore", "drivers/firestore/double"},
