@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
@@ -257,4 +258,46 @@ func TestPicturesAtOnceLeaveOne(t *testing.T) {
 	if blobs := w.blobs(t); len(blobs) != 2 {
 		t.Errorf("blobs %v", blobs)
 	}
+}
+
+// A bucket that hangs: pictures fail within their time, and nothing else waits.
+func TestObjectsThatHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.wrapObjects = func(o drivers.Objects) drivers.Objects { return hanging{o} }
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		failed := make(chan error)
+		began := time.Now()
+		for range 8 {
+			go func() {
+				_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set("new"), Avatar: set(upload(testPicture(t, 40)))})
+				failed <- err
+			}()
+		}
+		synctest.Wait() // all of them hang
+		c.mustLogin(t, "hong~1")
+		c.update(t, token, UpdateProfileInput{Birthday: set("2001-02-03")})
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("a login and an update waited %v", waited)
+		}
+		for range 8 {
+			mustBe(t, <-failed, ErrUpstream)
+		}
+		if waited := time.Since(began); waited > pictureTime {
+			t.Errorf("a picture took %v to fail", waited)
+		}
+		if me, err := c.Me(t.Context(), token); err != nil || me.Avatar != nil || me.Nickname != nil {
+			t.Errorf("half of a change was done: %+v, %v", me, err)
+		}
+	})
+}
+
+// hanging never stores anything.
+type hanging struct{ drivers.Objects }
+
+func (hanging) Put(ctx context.Context, _ string, _ io.Reader, _ int64, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
 }

@@ -208,14 +208,3 @@ func (s *signedIn) me(client, _ int) []byte { return s.mes[client] }
 func (s *signedIn) update(client, n int) []byte {
 	return post(s.tokens[client], setQuery, map[string]any{"input": map[string]any{"nickname": fmt.Sprintf("name %d", time.Now().UnixNano())}})
 }
-
-// residentMemory reads VmRSS of /proc/PID/status, in MiB.
-func residentMemory(status string) (float64, error) {
-	for line := range strings.Lines(status) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, errors.New("no VmRSS")
-}

@@ -25,6 +25,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -90,6 +92,11 @@ func run(ctx context.Context, rounds int, length time.Duration, clients, users i
 		{name: "updateProfile", address: server.address, request: users32.update, against: 2, goal: 0.35},
 	}
 	rates := make([][]float64, len(targets))
+	photo, err := photograph()
+	if err != nil {
+		return err
+	}
+	var drawn, uploaded []float64
 	for round := range rounds {
 		for i, t := range targets {
 			rate, err := drive(ctx, t.address, clients, length, t.request)
@@ -98,9 +105,18 @@ func run(ctx context.Context, rounds int, length time.Duration, clients, users i
 			}
 			rates[i] = append(rates[i], rate)
 		}
+		alone, err := process(ctx, photo, length)
+		if err != nil {
+			return err
+		}
+		sent, err := drive(ctx, server.address, clients, length, users32.picture(photo))
+		if err != nil {
+			return fmt.Errorf("pictures: %w", err)
+		}
+		drawn, uploaded = append(drawn, alone), append(uploaded, sent)
 		log.Printf("round %d of %d", round+1, rounds)
 	}
-	busy, err := server.memory()
+	peak, err := server.peakMemory()
 	if err != nil {
 		return err
 	}
@@ -123,8 +139,14 @@ func run(ctx context.Context, rounds int, length time.Duration, clients, users i
 		}
 		fmt.Fprintln(table, "\t")
 	}
+	fmt.Fprintf(table, "limit: decode, scale and encode %d KiB\t%.0f\t\t\t\n", len(photo)>>10, median(drawn))
+	var ratios []float64
+	for round := range rounds {
+		ratios = append(ratios, uploaded[round]/drawn[round])
+	}
+	fmt.Fprintf(table, "updateProfile with that picture\t%.0f\t%.2f\t0.50\t\n", median(uploaded), median(ratios))
 	fmt.Fprintf(table, "memory idle\t%.1f MiB\t\t30\t\n", idle)
-	fmt.Fprintf(table, "memory after the load\t%.1f MiB\t\t\t\n", busy)
+	fmt.Fprintf(table, "memory at its peak, %d uploads at once\t%.1f MiB\t\t200\t\n", clients, peak)
 	fmt.Fprintf(table, "first answer, empty store\t%d ms\t\t100\t\n", start.Milliseconds())
 	if users > 0 {
 		full := filepath.Join(dir, "full")
@@ -159,34 +181,45 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// process is a server under measurement.
-type process struct {
+// child is a server under measurement.
+type child struct {
 	cmd     *exec.Cmd
 	address string
 }
 
-func (p *process) stop() {
+func (p *child) stop() {
 	p.cmd.Process.Signal(os.Interrupt)
 	p.cmd.Wait()
 }
 
-// memory returns the resident memory in MiB.
-func (p *process) memory() (float64, error) {
+// memory returns the resident memory in MiB, now.
+func (p *child) memory() (float64, error) { return p.status("VmRSS:") }
+
+// peakMemory returns the most that it ever was.
+func (p *child) peakMemory() (float64, error) { return p.status("VmHWM:") }
+
+func (p *child) status(name string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	return residentMemory(string(text))
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("no %s", name)
 }
 
 // startServer starts the binary on a store and returns it with the time to its first answer.
-func startServer(ctx context.Context, binary, data string) (*process, time.Duration, error) {
+func startServer(ctx context.Context, binary, data string) (*child, time.Duration, error) {
 	cmd := exec.CommandContext(ctx, binary)
 	cmd.Env = append(os.Environ(), "MINIPROFILE_STORE=file:"+data)
 	return start(cmd)
 }
 
-func startLimit(ctx context.Context, name, dir string) (*process, error) {
+func startLimit(ctx context.Context, name, dir string) (*child, error) {
 	cmd := exec.CommandContext(ctx, os.Args[0], "-limit", name)
 	cmd.Dir = dir
 	p, _, err := start(cmd)
@@ -194,12 +227,12 @@ func startLimit(ctx context.Context, name, dir string) (*process, error) {
 }
 
 // start runs cmd on a free port and waits for its first answer.
-func start(cmd *exec.Cmd) (*process, time.Duration, error) {
+func start(cmd *exec.Cmd) (*child, time.Duration, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, 0, err
 	}
-	p := &process{cmd: cmd, address: l.Addr().String()}
+	p := &child{cmd: cmd, address: l.Addr().String()}
 	l.Close()
 	if len(cmd.Args) > 1 {
 		cmd.Args = append(cmd.Args, "-listen", p.address)

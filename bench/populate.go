@@ -16,7 +16,7 @@ import (
 // populate makes a store of many users in the folder to: the records of one
 // real user of the store in from, again and again under other ids. It stops the
 // server that holds from.
-func populate(ctx context.Context, from, to string, users int, server *process) error {
+func populate(ctx context.Context, from, to string, users int, server *child) error {
 	server.stop()
 	old, err := file.OpenStore(ctx, &url.URL{Scheme: "file", Path: from})
 	if err != nil {
