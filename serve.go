@@ -39,6 +39,19 @@ var (
 	}
 )
 
+// The same, for what is only read: a file: store can then be read by others too,
+// and nothing is made where nothing is.
+var (
+	storesToRead  = with(stores, "file", file.OpenStoreForReading)
+	objectsToRead = with(objects, "file", file.OpenObjectsForReading)
+)
+
+func with[T any](openers map[string]drivers.Opener[T], scheme string, opener drivers.Opener[T]) map[string]drivers.Opener[T] {
+	openers = maps.Clone(openers)
+	openers[scheme] = opener
+	return openers
+}
+
 // oldPictureLife is how long pages that show a replaced picture still find it.
 const oldPictureLife = 10 * time.Minute
 
@@ -60,12 +73,16 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer listener.Close()
-	store, err := drivers.Open(ctx, s.Store, stores)
+	openStore, openObjects := stores, objects
+	if s.ReadOnly {
+		openStore, openObjects = storesToRead, objectsToRead
+	}
+	store, err := drivers.Open(ctx, s.Store, openStore)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	pictures, err := drivers.Open(ctx, s.objects(), objects)
+	pictures, err := drivers.Open(ctx, s.objects(), openObjects)
 	if err != nil {
 		return err
 	}
@@ -87,7 +104,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	}
 	core, err := auth.New(auth.Config{
 		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
-		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife,
+		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife, ReadOnly: s.ReadOnly,
 	})
 	if err != nil {
 		return err
@@ -100,7 +117,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	defer stopJobs()
 
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
-		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox)
+		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox, "readOnly", s.ReadOnly)
 	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Logger: log}).Run(ctx, listener)
 	log.Info("stopped")
 	return err

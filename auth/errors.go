@@ -23,6 +23,9 @@ var (
 	// ErrUpstream: WeChat or the store did not answer, or not in time. Whether
 	// a write happened is unknown. See RetryAfter.
 	ErrUpstream = errors.New("upstream unavailable")
+	// ErrReadOnly: the data is being moved or mended, and nothing changes until
+	// that is done. Nothing was written and nobody is signed out. See RetryAfter.
+	ErrReadOnly = errors.New("read-only")
 	// ErrMisconfigured: WeChat refuses this server, not this user: a wrong AppID,
 	// AppSecret or IP address. Only the operator can help.
 	ErrMisconfigured = errors.New("upstream misconfigured")
@@ -64,6 +67,8 @@ func RetryAfter(err error) time.Duration {
 		return later.After
 	case errors.Is(err, ErrRateLimited):
 		return time.Minute // WeChat counts calls by the minute
+	case errors.Is(err, ErrReadOnly):
+		return 30 * time.Second
 	case errors.Is(err, ErrUpstream):
 		return time.Second
 	}
