@@ -23,6 +23,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/drivers/firestore"
 	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/migrate"
 	"github.com/miniprofile/miniprofile/server"
 )
 
@@ -82,6 +83,11 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := migrate.Unfinished(ctx, store); errors.Is(err, migrate.ErrUnfinished) {
+		return fmt.Errorf("%s: %w", drivers.Redact(s.Store), err)
+	} else if err != nil {
+		log.Warn("cannot tell whether the store was copied whole", "error", err.Error())
+	}
 	pictures, err := drivers.Open(ctx, s.objects(), openObjects)
 	if err != nil {
 		return err

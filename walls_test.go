@@ -12,11 +12,12 @@ const module = "github.com/miniprofile/miniprofile"
 // rooms says what each room of the house may import of the others. A room that
 // is not here may import nothing of ours.
 var rooms = map[string][]string{
-	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/firestore", "drivers/memory", "graph", "server"},
+	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/firestore", "drivers/memory", "graph", "migrate", "server"},
 	"server":               {"auth", "graph"},
 	"graph":                {"auth", "graph/..."},
 	"auth":                 {"auth/avatar", "drivers"},
 	"auth/wechat":          {"auth"},
+	"migrate":              {"drivers"},
 	"drivers/conformance":  {"drivers", "drivers/internal/..."},
 	"drivers/memory":       {"drivers", "drivers/internal/..."},
 	"drivers/file":         {"drivers", "drivers/internal/..."},
@@ -34,6 +35,7 @@ var foreign = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"auth"},
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
+	"github.com/vbauerster/mpb":       {"migrate"},
 	"net/http":                        {"", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore", "drivers/firestore/double"},

@@ -28,8 +28,17 @@ func (s readOnlyStore) Commit(_ context.Context, ops ...Op) error {
 func (s readOnlyStore) Kinds(ctx context.Context) ([]string, error) { return Kinds(ctx, s.Store) }
 
 // ReadOnlyObjects returns o without its Put and Delete, which are ErrReadOnly for
-// arguments that are valid. All else is o's; closing closes o.
-func ReadOnlyObjects(o Objects) Objects { return readOnlyObjects{o} }
+// arguments that are valid, and without the abilities that would write. All else is
+// o's; closing closes o.
+func ReadOnlyObjects(o Objects) Objects {
+	if public, ok := o.(PublicURLer); ok {
+		return struct {
+			readOnlyObjects
+			PublicURLer
+		}{readOnlyObjects{o}, public}
+	}
+	return readOnlyObjects{o}
+}
 
 type readOnlyObjects struct{ Objects }
 
