@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/check"
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/migrate"
@@ -51,7 +52,7 @@ func (e exit) ExitCode() int { return e.code }
 
 // Run copies.
 func (c *copyAll) Run(ctx context.Context) (err error) {
-	config := migrate.Config{Kinds: auth.Kinds, Source: drivers.Redact(cmp.Or(c.From, c.FromObjects))}
+	config := migrate.Config{Kinds: auth.Kinds, Ignore: []string{check.Kind}, Source: drivers.Redact(cmp.Or(c.From, c.FromObjects))}
 	fromObjects, toObjects, err := c.objects()
 	if err != nil {
 		return exit{err, exitUsage}

@@ -20,6 +20,7 @@ var version = "dev"
 type commands struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Serve the API (the default)."`
 	Copy    copyAll     `cmd:"" help:"Copy all accounts and pictures to another store, and verify."`
+	Check   checkAll    `cmd:"" help:"Try the store, the objects, WeChat and everything else that the settings name."`
 	Version versionText `cmd:"" help:"Print the version."`
 }
 

@@ -53,12 +53,10 @@ func storeError(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, drivers.ErrInvalid):
-		return fmt.Errorf("store: %s: %w", op, err)
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, drivers.ErrReadOnly):
-		return fmt.Errorf("%w: store: %w", ErrReadOnly, err)
+	case errors.Is(err, ErrReadOnly), errors.Is(err, drivers.ErrInvalid):
+		return fmt.Errorf("store: %s: %w", op, err)
 	}
 	return fmt.Errorf("%w: store: %s: %w", ErrUpstream, op, err)
 }

@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // What can go wrong, as the client must understand it. Every error of the core
@@ -25,7 +27,7 @@ var (
 	ErrUpstream = errors.New("upstream unavailable")
 	// ErrReadOnly: the data is being moved or mended, and nothing changes until
 	// that is done. Nothing was written and nobody is signed out. See RetryAfter.
-	ErrReadOnly = errors.New("read-only")
+	ErrReadOnly = drivers.ErrReadOnly
 	// ErrMisconfigured: WeChat refuses this server, not this user: a wrong AppID,
 	// AppSecret or IP address. Only the operator can help.
 	ErrMisconfigured = errors.New("upstream misconfigured")

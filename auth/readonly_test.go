@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,10 @@ func TestReadOnly(t *testing.T) {
 	if _, err := before.Login(ctx, LoginInput{Code: "hua~1", RequestID: ptr("once")}); err != nil {
 		t.Fatal(err)
 	}
+	form, err := before.CreateAvatarUpload(ctx, p.Tokens.AccessToken, CreateAvatarUploadInput{ContentType: "image/png", Size: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.readOnly = true
 	c := w.replica(t)
 	records, blobs := w.everything(t)
@@ -60,6 +65,13 @@ func TestReadOnly(t *testing.T) {
 		"picture": func() error {
 			_, err := c.UpdateProfile(ctx, p.Tokens.AccessToken, UpdateProfileInput{Avatar: set(upload(testPicture(t, 2)))})
 			return err
+		},
+		"upload": func() error {
+			_, err := c.CreateAvatarUpload(ctx, p.Tokens.AccessToken, CreateAvatarUploadInput{ContentType: "image/png", Size: 9})
+			return err
+		},
+		"file of an upload": func() error {
+			return c.ReceiveUpload(ctx, form.URL[strings.LastIndexByte(form.URL, '/')+1:], strings.NewReader("x"), 1)
 		},
 		"logout":        func() error { _, err := c.Logout(ctx, p.Tokens.AccessToken, LogoutInput{}); return err },
 		"stolen token":  func() error { _, err := c.RefreshSession(ctx, RefreshSessionInput{stolen}); return err },

@@ -171,7 +171,11 @@ func (c *copier) knowsKinds(ctx context.Context, s drivers.Store, refused error)
 // holds already all that the source holds, and nothing else: then the records were
 // copied before.
 func (c *copier) begin(ctx context.Context) error {
-	found, err := readMark(ctx, c.To)
+	var found *mark
+	err := again(ctx, func() (err error) {
+		found, err = readMark(ctx, c.To)
+		return err
+	})
 	if err != nil {
 		return err
 	}

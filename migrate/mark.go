@@ -67,11 +67,7 @@ func newMark(ctx context.Context, store drivers.Store, from string) (*mark, erro
 
 // readMark returns the mark of a store, or nil.
 func readMark(ctx context.Context, store drivers.Store) (*mark, error) {
-	var records []drivers.Record
-	err := again(ctx, func() (err error) {
-		records, err = store.Get(ctx, markKey)
-		return err
-	})
+	records, err := store.Get(ctx, markKey)
 	if err != nil || !records[0].Exists() {
 		return nil, err
 	}
