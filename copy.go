@@ -89,6 +89,8 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 		return exit{fmt.Errorf("%w\nDid anybody write meanwhile? Empty the target, keep the source still (serve --read-only) and copy again", err), exitDifferent}
 	case errors.Is(err, migrate.ErrNothing), errors.Is(err, migrate.ErrUnknownKind):
 		return err
+	case ctx.Err() != nil:
+		return errors.New("interrupted\nNot finished: the same command goes on where it was")
 	case err != nil:
 		return fmt.Errorf("%w\nNot finished: the same command goes on where it was", err)
 	}
