@@ -19,6 +19,8 @@ var version = "dev"
 // commands are what the binary can do. Serve is what it does when told nothing.
 type commands struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Serve the API (the default)."`
+	Copy    copyAll     `cmd:"" help:"Copy all accounts and pictures to another store, and verify."`
+	Check   checkAll    `cmd:"" help:"Try the store, the objects, WeChat and everything else that the settings name."`
 	Version versionText `cmd:"" help:"Print the version."`
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers/firestore"
 	"github.com/miniprofile/miniprofile/drivers/memory"
 	"github.com/miniprofile/miniprofile/drivers/minio"
+	"github.com/miniprofile/miniprofile/migrate"
 	"github.com/miniprofile/miniprofile/server"
 )
 
@@ -41,6 +42,19 @@ var (
 		"minio":  minio.OpenObjects,
 	}
 )
+
+// The same, for what is only read: a file: store can then be read by others too,
+// and nothing is made where nothing is.
+var (
+	storesToRead  = with(stores, "file", file.OpenStoreForReading)
+	objectsToRead = with(objects, "file", file.OpenObjectsForReading)
+)
+
+func with[T any](openers map[string]drivers.Opener[T], scheme string, opener drivers.Opener[T]) map[string]drivers.Opener[T] {
+	openers = maps.Clone(openers)
+	openers[scheme] = opener
+	return openers
+}
 
 // serve is the command that serves the API.
 type serve struct{ settings }
@@ -60,11 +74,20 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer listener.Close()
-	store, err := drivers.Open(ctx, s.Store, stores)
+	openStore := stores
+	if s.ReadOnly {
+		openStore = storesToRead
+	}
+	store, err := drivers.Open(ctx, s.Store, openStore)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := migrate.Unfinished(ctx, store); errors.Is(err, migrate.ErrUnfinished) {
+		return fmt.Errorf("%s: %w", drivers.Redact(s.Store), err)
+	} else if err != nil {
+		log.Warn("cannot tell whether the store was copied whole", "error", err.Error())
+	}
 	pictures, err := s.openObjects(ctx)
 	if err != nil {
 		return err
@@ -88,6 +111,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	core, err := auth.New(auth.Config{
 		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
 		Issuer: issuer, PublicURL: publicURL, AvatarURL: s.AvatarURL, OldPictureLife: s.OldPictures,
+		ReadOnly: s.ReadOnly,
 	})
 	if err != nil {
 		return err
@@ -100,7 +124,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	defer stopJobs()
 
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
-		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox)
+		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox, "readOnly", s.ReadOnly)
 	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Logger: log}).Run(ctx, listener)
 	log.Info("stopped")
 	return err
@@ -128,9 +152,12 @@ func (s *settings) objects() string { return cmp.Or(s.Objects, s.Store) }
 
 // openObjects opens the objects, behind a breaker: some lie behind a network.
 func (s *settings) openObjects(ctx context.Context) (drivers.Objects, error) {
-	openers := maps.Clone(objects)
-	if s.CreateBucket {
-		openers["minio"] = minio.CreateObjects
+	openers := objects
+	switch {
+	case s.ReadOnly:
+		openers = objectsToRead
+	case s.CreateBucket:
+		openers = with(objects, "minio", minio.CreateObjects)
 	}
 	o, err := drivers.Open(ctx, s.objects(), openers)
 	if err != nil {

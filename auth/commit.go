@@ -47,16 +47,16 @@ func (c *Core) get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, 
 }
 
 // storeError tells the store's trouble in the core's words: an error of the
-// store means that it is away, one of the context that the caller is, and
-// ErrInvalid that we are wrong.
+// store means that it is away, one of the context that the caller is, ErrReadOnly
+// that nothing may change now, and ErrInvalid that we are wrong.
 func storeError(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, drivers.ErrInvalid):
-		return fmt.Errorf("store: %s: %w", op, err)
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, ErrReadOnly), errors.Is(err, drivers.ErrInvalid):
+		return fmt.Errorf("store: %s: %w", op, err)
 	}
 	return fmt.Errorf("%w: store: %s: %w", ErrUpstream, op, err)
 }

@@ -44,6 +44,10 @@ type Config struct {
 	// OldPictureLife is how long a replaced picture can still be fetched, for the
 	// pages that show it.
 	OldPictureLife time.Duration
+	// ReadOnly lets nothing change, for as long as the data is moved: what would
+	// write is ErrReadOnly, what only reads goes on, a refresh gives new access
+	// tokens but no new refresh token, and no job runs.
+	ReadOnly bool
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -66,6 +70,7 @@ type Core struct {
 	oldLife    time.Duration
 	pictures   *avatar.Processor
 	now        func() time.Time
+	readOnly   bool // store and objects refuse all writes
 
 	logins singleflight.Group
 	work   sync.WaitGroup // logins that outlive their callers
@@ -97,6 +102,10 @@ func New(config Config) (*Core, error) {
 			return nil, errors.New("auth: these objects cannot be read without this server")
 		}
 		c.pictureURL = func(name string) string { return public.PublicURL(config.AvatarURL, pictureFolder+name) }
+	}
+	if config.ReadOnly { // the one place that refuses writes
+		c.readOnly = true
+		c.store, c.objects = drivers.ReadOnlyStore(config.Store), drivers.ReadOnlyObjects(config.Objects)
 	}
 	var err error
 	if c.seals, err = newKeyring(config.Secrets); err != nil {

@@ -25,6 +25,7 @@ type world struct {
 	wrapStore   func(drivers.Store) drivers.Store
 	wrapObjects func(drivers.Objects) drivers.Objects
 	secrets     []string
+	readOnly    bool // of the replicas made from now on
 }
 
 func newWorld() *world {
@@ -47,7 +48,7 @@ func (w *world) replica(t testing.TB) *Core {
 	}
 	c, err := New(Config{
 		Store: store, Objects: objects, WeChat: w.wechat, Apps: w.apps, Secrets: w.secrets,
-		Issuer: "test", PublicURL: "https://example.com", Now: w.clock.now,
+		Issuer: "test", PublicURL: "https://example.com", Now: w.clock.now, ReadOnly: w.readOnly,
 	})
 	if err != nil {
 		t.Fatal(err)

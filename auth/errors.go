@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // What can go wrong, as the client must understand it. Every error of the core
@@ -23,6 +25,9 @@ var (
 	// ErrUpstream: WeChat or the store did not answer, or not in time. Whether
 	// a write happened is unknown. See RetryAfter.
 	ErrUpstream = errors.New("upstream unavailable")
+	// ErrReadOnly: the data is being moved or mended, and nothing changes until
+	// that is done. Nothing was written and nobody is signed out. See RetryAfter.
+	ErrReadOnly = drivers.ErrReadOnly
 	// ErrMisconfigured: WeChat refuses this server, not this user: a wrong AppID,
 	// AppSecret or IP address. Only the operator can help.
 	ErrMisconfigured = errors.New("upstream misconfigured")
@@ -64,6 +69,8 @@ func RetryAfter(err error) time.Duration {
 		return later.After
 	case errors.Is(err, ErrRateLimited):
 		return time.Minute // WeChat counts calls by the minute
+	case errors.Is(err, ErrReadOnly):
+		return 30 * time.Second
 	case errors.Is(err, ErrUpstream):
 		return time.Second
 	}

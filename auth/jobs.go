@@ -59,8 +59,12 @@ func (c *Core) wakeJobs() {
 
 // RunJobs runs due jobs, one at a time, until ctx ends, and hands what fails to
 // failed, which may be nil; a failed job is tried again, after 1, 2, 4 … seconds and
-// an hour at most. Run it in each replica.
+// an hour at most. Run it in each replica. Of a read-only core it only waits.
 func (c *Core) RunJobs(ctx context.Context, failed func(error)) {
+	if c.readOnly {
+		<-ctx.Done()
+		return
+	}
 	sweep := c.now().Add(time.Minute) // when to see whether one is due: not at the start, which has better to do
 	for {
 		next, err := c.RunDueJobs(ctx, failed)

@@ -27,6 +27,13 @@ const (
 	kindSweeps     = "sweeps"     // pictures
 )
 
+// Kinds are all kinds of records there are. Whoever moves a store goes by them: a
+// kind that is not here would stay behind.
+var Kinds = []string{kindUsers, kindIdentities, kindUnions, kindSessions, kindLogins, kindAudit, kindJobs, kindUploads, kindSweeps}
+
+// ExpiringKinds are those whose records may expire.
+var ExpiringKinds = []string{kindSessions, kindLogins, kindAudit, kindUploads}
+
 // The stored forms. Golden files in testdata hold each of them: a name or type
 // changes here only together with a way to read the old form.
 type (

@@ -19,6 +19,10 @@ type RefreshSessionPayload struct{ Tokens Tokens }
 // gives the newest again: its answer got lost, or two asked at once. An older
 // one is in wrong hands: the session is destroyed. Anything that is not a token
 // of a living session is ErrUnauthenticated and changes nothing.
+//
+// While the core is read-only, the newest token gives itself again with a new
+// access token, so that nobody is signed out; the session is not prolonged. An
+// older one than the one before is ErrReadOnly: it will be judged later.
 func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*RefreshSessionPayload, error) {
 	id, counter, err := parseRefreshToken(in.RefreshToken)
 	if err != nil {
@@ -51,7 +55,7 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 		var ops []drivers.Op
 		expires := record.Expires
 		switch {
-		case counter == session.Counter-1:
+		case counter == session.Counter-1, c.readOnly && counter == session.Counter:
 		case counter < session.Counter:
 			stolen = true
 			return []drivers.Op{

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -91,4 +93,37 @@ func derive(secret, purpose string) ([]byte, error) {
 func keyID(key []byte) string {
 	sum := sha256.Sum256(append([]byte("miniprofile key id "), key...))
 	return hex.EncodeToString(sum[:4])
+}
+
+// CheckSecrets reads up to a hundred sessions of a store and returns an error when
+// one of them is sealed with none of secrets: then this is not what the store was
+// used with, and those people are signed out. No sessions is no error.
+func CheckSecrets(ctx context.Context, store drivers.Store, secrets []string) error {
+	ring, err := newKeyring(secrets)
+	if err != nil {
+		return err
+	}
+	seen, sealed, now := 0, 0, time.Now()
+	for record, err := range store.Scan(ctx, kindSessions, "", "") {
+		if err != nil {
+			return err
+		}
+		if !sessionLive(record, now) {
+			continue
+		}
+		session, err := decode[sessionRecord](record)
+		if err != nil {
+			return err
+		}
+		if _, err := ring.open(record.Key, session.Key); err != nil {
+			sealed++
+		}
+		if seen++; seen == 100 {
+			break
+		}
+	}
+	if sealed > 0 {
+		return fmt.Errorf("%d of %d sessions are %w", sealed, seen, errSealed)
+	}
+	return nil
 }

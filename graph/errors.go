@@ -40,6 +40,7 @@ var faults = []struct {
 	{auth.ErrConflict, Fault{Status: 409, Code: "CONFLICT", Message: "The profile has changed since it was read."}},
 	{auth.ErrRateLimited, Fault{Status: 429, Code: "RATE_LIMITED", Message: "There were too many calls."}},
 	{auth.ErrMisconfigured, Fault{Status: 500, Code: "UPSTREAM_MISCONFIGURED", Message: "WeChat refuses this server; its operator must act."}},
+	{auth.ErrReadOnly, Fault{Status: 503, Code: "READ_ONLY", Message: "Nothing can be changed for the moment; what can be read still is."}},
 	{auth.ErrUpstream, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "A service behind this one does not answer."}},
 	{auth.ErrNotSent, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "A service behind this one does not answer."}},
 	{auth.ErrNotFound, Fault{Status: 404, Code: "NOT_FOUND", Message: "It is not here."}},

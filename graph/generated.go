@@ -182,6 +182,8 @@ extensions.retryAfter, in seconds.
 - CONFLICT: the profile has changed; read it again, then decide.
 - RATE_LIMITED: wait retryAfter seconds.
 - UPSTREAM_UNAVAILABLE: try again after retryAfter seconds.
+- READ_ONLY: the service is being moved and changes nothing for a while; everything
+  that reads works, nobody is signed out. Try again after retryAfter seconds.
 - UPSTREAM_MISCONFIGURED: the operator must act.
 - INTERNAL: report the requestId.
 - BAD_REQUEST, GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, PAYLOAD_TOO_LARGE,

@@ -114,6 +114,7 @@ func TestFaults(t *testing.T) {
 		"ErrConflict":        {auth.ErrConflict, "CONFLICT", nil},
 		"ErrRateLimited":     {auth.ErrRateLimited, "RATE_LIMITED", 60.0},
 		"ErrUpstream":        {auth.ErrUpstream, "UPSTREAM_UNAVAILABLE", 1.0},
+		"ErrReadOnly":        {auth.ErrReadOnly, "READ_ONLY", 30.0},
 		"ErrMisconfigured":   {auth.ErrMisconfigured, "UPSTREAM_MISCONFIGURED", nil},
 		"ErrNotSent":         {auth.ErrNotSent, "UPSTREAM_UNAVAILABLE", nil},
 		"ErrNotFound":        {auth.ErrNotFound, "NOT_FOUND", nil},

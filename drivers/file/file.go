@@ -19,7 +19,9 @@
 // Those of drivers.Store and drivers.Objects, and:
 //
 // The store is for one process at a time; opening it in a second one is an error
-// at once. The objects have no such lock: any number of processes may use them.
+// at once. Any number of processes may have it open for reading alone
+// (OpenStoreForReading), as long as none has it open otherwise. The objects have no
+// such lock: any number of processes may use them.
 //
 // A Commit that returned nil has been fsynced; commits that wait for the disk at
 // the same time share one fsync. A Get or Scan may see a commit up to one fsync
@@ -46,6 +48,15 @@ import (
 
 // folder returns the folder that u names, and makes it.
 func folder(u *url.URL) (string, error) {
+	path, err := place(u)
+	if err != nil {
+		return "", err
+	}
+	return path, makeFolder(path)
+}
+
+// place returns the folder that u names.
+func place(u *url.URL) (string, error) {
 	if u.Host != "" || u.User != nil {
 		return "", fmt.Errorf("file: takes no host; an absolute path is file:///PATH")
 	}
@@ -62,8 +73,7 @@ func folder(u *url.URL) (string, error) {
 	if path == "" {
 		return "", errors.New("file: needs a path, such as file:data")
 	}
-	path = filepath.Clean(filepath.FromSlash(path))
-	return path, makeFolder(path)
+	return filepath.Clean(filepath.FromSlash(path)), nil
 }
 
 // makeFolder makes path and what is missing above it. Each folder made is synced

@@ -33,6 +33,16 @@ func Secret(u *url.URL) (string, error) {
 	return readSecret(path)
 }
 
+// SecretPath returns where Secret keeps the secret of the folder that u names. It
+// makes nothing.
+func SecretPath(u *url.URL) (string, error) {
+	dir, err := place(u)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(filepath.Join(dir, "secret"))
+}
+
 func readSecret(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -42,12 +42,7 @@ func OpenStore(_ context.Context, u *url.URL) (drivers.Store, error) {
 
 // openStore opens the store in the folder dir. It sweeps on every tick.
 func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store, error) {
-	path := filepath.Join(dir, "store.db")
-	// Any time-out below bbolt's interval of 50 ms asks for the lock just once.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Millisecond})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("another process has %s open", path)
-	}
+	db, err := openDB(dir, false)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +64,17 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 	s.committer.Go(s.commitAll)
 	s.sweeper.Go(func() { s.sweepAll(sweeping, ticks) })
 	return s, nil
+}
+
+// openDB opens the database in dir.
+func openDB(dir string, readOnly bool) (*bbolt.DB, error) {
+	path := filepath.Join(dir, "store.db")
+	// Any time-out below bbolt's interval of 50 ms asks for the lock just once.
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Millisecond, ReadOnly: readOnly})
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("another process has %s open", path)
+	}
+	return db, err
 }
 
 type store struct {

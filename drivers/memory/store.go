@@ -149,3 +149,21 @@ func (r *records) keys(kind, prefix, after string) []drivers.Key {
 	slices.SortFunc(keys, func(a, b drivers.Key) int { return strings.Compare(a.ID, b.ID) })
 	return keys
 }
+
+// Kinds is drivers.KindLister's.
+func (s *store) Kinds(ctx context.Context) ([]string, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.Leave()
+	s.records.mu.RLock()
+	defer s.records.mu.RUnlock()
+	var held []string
+	for kind, records := range s.records.kinds {
+		if len(records) > 0 {
+			held = append(held, kind)
+		}
+	}
+	slices.Sort(held)
+	return held, nil
+}

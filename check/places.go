@@ -1,0 +1,132 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/migrate"
+)
+
+// Kind is the kind of the records that Store writes and deletes again. One that a
+// crash leaves behind expires.
+const Kind = "probes"
+
+// Store writes a record, conditionally, reads it, and deletes it.
+func Store(ctx context.Context, s drivers.Store) Report {
+	key := drivers.Key{Kind: Kind, ID: strings.ToLower(rand.Text())}
+	expires := time.Now().Add(time.Hour)
+	first, second := json.RawMessage(`{"probe":1}`), json.RawMessage(`{"probe":2}`)
+	get := func(want json.RawMessage) (drivers.Record, error) {
+		found, err := s.Get(ctx, key)
+		switch {
+		case err != nil:
+			return drivers.Record{}, err
+		case !found[0].Exists() && want == nil:
+			return found[0], nil
+		case !found[0].Exists(), !bytes.Equal(compact(found[0].Data), want):
+			return drivers.Record{}, errors.New("it does not give back what was written")
+		}
+		return found[0], nil
+	}
+	var record drivers.Record
+	const do = "see the message; for a file: store: is a server running on it, is the disk full, whose is the folder?"
+	steps := []struct {
+		name, detail string
+		f            func() error
+	}{
+		{"store: write", "a new record", func() error { return s.Commit(ctx, drivers.Create(key, first, expires)) }},
+		{"store: read", "as it was written", func() (err error) { record, err = get(first); return err }},
+		{"store: replace", "under a condition", func() error { return s.Commit(ctx, drivers.Replace(record, second, expires)) }},
+		{"store: conflict", "an outdated write is refused", func() error {
+			switch err := s.Commit(ctx, drivers.Replace(record, first, expires)); {
+			case errors.Is(err, drivers.ErrConflict):
+				return nil
+			case err != nil:
+				return err
+			}
+			return errors.New("it accepts an outdated write: accounts would be lost on it")
+		}},
+		{"store: delete", "and it is gone", func() error {
+			record, err := get(second)
+			if err == nil {
+				err = s.Commit(ctx, drivers.Delete(record))
+			}
+			if err == nil {
+				_, err = get(nil)
+			}
+			return err
+		}},
+		{"store: complete", "no copy into it is unfinished", func() error { return migrate.Unfinished(ctx, s) }},
+	}
+	return try(do, steps)
+}
+
+// Objects puts an object, reads it, and deletes it.
+func Objects(ctx context.Context, o drivers.Objects) Report {
+	key := "probes/" + strings.ToLower(rand.Text())
+	body := []byte(rand.Text())
+	const do = "see the message; may the credentials write, read and delete in this place?"
+	return try(do, []struct {
+		name, detail string
+		f            func() error
+	}{
+		{"objects: put", fmt.Sprintf("%d bytes", len(body)), func() error {
+			return o.Put(ctx, key, bytes.NewReader(body), int64(len(body)), "text/plain")
+		}},
+		{"objects: get", "as it was put", func() error {
+			object, err := o.Get(ctx, key)
+			if err != nil {
+				return err
+			}
+			defer object.Close()
+			if got, err := io.ReadAll(object); err != nil || !bytes.Equal(got, body) {
+				return errors.Join(errors.New("it does not give back what was put"), err)
+			}
+			return nil
+		}},
+		{"objects: delete", "and it is gone", func() error {
+			if err := o.Delete(ctx, key); err != nil {
+				return err
+			}
+			object, err := o.Get(ctx, key)
+			if err == nil {
+				return errors.Join(errors.New("it is still there"), object.Close())
+			}
+			if !errors.Is(err, drivers.ErrNotFound) {
+				return err
+			}
+			return nil
+		}},
+	})
+}
+
+// try takes steps until one fails.
+func try(do string, steps []struct {
+	name, detail string
+	f            func() error
+}) (r Report) {
+	for _, step := range steps {
+		r = append(r, timed(step.name, step.detail, do, step.f))
+		if r.Failed() {
+			break
+		}
+	}
+	return r
+}
+
+// compact takes the white space out of JSON.
+func compact(data []byte) []byte {
+	var b bytes.Buffer
+	if json.Compact(&b, data) != nil {
+		return data
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,91 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Status is how a probe ended.
+type Status string
+
+// The statuses. Only Fail means that something is wrong.
+const (
+	OK   Status = "ok"
+	Hint Status = "hint" // cannot be seen from here
+	Warn Status = "warn" // right for a laptop, perhaps not for production
+	Fail Status = "fail"
+)
+
+// Finding is what a probe found.
+type Finding struct {
+	Name   string // what was tried
+	Status Status
+	Detail string        // what was found
+	Do     string        // what to do about it, unless it is OK
+	Took   time.Duration // 0 where time says nothing
+}
+
+// Report is all that was found, in the order in which it was tried.
+type Report []Finding
+
+// Failed reports whether something is wrong.
+func (r Report) Failed() bool {
+	return slices.ContainsFunc(r, func(f Finding) bool { return f.Status == Fail })
+}
+
+// Table writes the report for a person.
+func (r Report) Table(w io.Writer) error {
+	for _, f := range r {
+		took := ""
+		if f.Took > 0 {
+			took = fmt.Sprintf("%.1f ms", milliseconds(f.Took))
+		}
+		if _, err := fmt.Fprintf(w, "%-4s  %-20s %10s  %s\n", f.Status, f.Name, took, f.Detail); err != nil {
+			return err
+		}
+		if f.Do != "" {
+			if _, err := fmt.Fprintf(w, "      -> %s\n", f.Do); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// JSON writes the report for a machine.
+func (r Report) JSON(w io.Writer) error {
+	type row struct {
+		Name   string  `json:"name"`
+		Status Status  `json:"status"`
+		Detail string  `json:"detail,omitempty"`
+		Do     string  `json:"do,omitempty"`
+		Millis float64 `json:"ms,omitempty"`
+	}
+	rows := []row{}
+	for _, f := range r {
+		rows = append(rows, row{f.Name, f.Status, f.Detail, f.Do, milliseconds(f.Took)})
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		OK       bool  `json:"ok"`
+		Findings []row `json:"findings"`
+	}{!r.Failed(), rows})
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// timed tries f and tells how it ended.
+func timed(name, detail, do string, f func() error) Finding {
+	start := time.Now()
+	err := f()
+	found := Finding{Name: name, Status: OK, Detail: detail, Took: time.Since(start)}
+	if err != nil {
+		found.Status, found.Detail, found.Do = Fail, err.Error(), do
+	}
+	return found
+}

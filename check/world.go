@@ -1,0 +1,205 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// Secrets looks at the secrets: their length, who may read the file of the first,
+// when they lie in one, and whether they open what the store holds. store may be nil.
+func Secrets(ctx context.Context, secrets []string, file string, store drivers.Store) (r Report) {
+	for i, secret := range secrets {
+		f := Finding{Name: "secret", Status: OK, Detail: fmt.Sprintf("number %d has %d characters", i+1, len(secret))}
+		if len(secret) < auth.MinSecret {
+			f.Status, f.Do = Fail, fmt.Sprintf("set MINIPROFILE_SECRET to %d random characters or more, as of: openssl rand -base64 32", auth.MinSecret)
+		} else if distinct(secret) < 8 {
+			f.Status, f.Do = Warn, "a secret of so few different characters is guessed; make one with: openssl rand -base64 32"
+		}
+		r = append(r, f)
+	}
+	if file != "" {
+		r = append(r, fileMode(file))
+	}
+	if store != nil && len(secrets) > 0 && !r.Failed() {
+		r = append(r, timed("secret: opens", "what the store holds sealed",
+			"this store was used with another secret: set MINIPROFILE_SECRET to that one (or both, with a comma, the new one first), or everybody has to log in again",
+			func() error { return auth.CheckSecrets(ctx, store, secrets) }))
+	}
+	return r
+}
+
+func distinct(s string) int {
+	seen := map[rune]bool{}
+	for _, c := range s {
+		seen[c] = true
+	}
+	return len(seen)
+}
+
+func fileMode(path string) Finding {
+	f := Finding{Name: "secret: file", Status: OK}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		f.Status, f.Detail, f.Do = Fail, err.Error(), "the file must be readable for the server"
+	case info.Mode().Perm()&0o077 != 0:
+		f.Status, f.Detail, f.Do = Fail, fmt.Sprintf("%s has mode %04o: others can read it", path, info.Mode().Perm()), "chmod 600 "+path
+	default:
+		f.Detail = fmt.Sprintf("mode %04o", info.Mode().Perm())
+	}
+	return f
+}
+
+// probeCode is a login code that WeChat surely refuses, after it has looked at
+// AppID and AppSecret.
+const probeCode = "miniprofile-check"
+
+// WeChat asks WeChat for each app, with a code that cannot be good: whether it
+// refuses the code or the app tells whether AppID and AppSecret are right.
+func WeChat(ctx context.Context, client auth.WeChat, apps []string, sandbox bool) (r Report) {
+	if sandbox {
+		r = append(r, Finding{Name: "WeChat", Status: Warn, Detail: "simulated: whoever can reach the server can log in as anyone",
+			Do: "set WECHAT_APPS to APPID:SECRET for the real one"})
+	}
+	for _, app := range apps {
+		f := timed("WeChat: "+app, "answers, and knows AppID and AppSecret", "", func() error {
+			_, err := client.CodeToSession(ctx, app, probeCode)
+			if errors.Is(err, auth.ErrCodeRejected) {
+				return nil
+			}
+			if err == nil {
+				return errors.New("it took a code that cannot be good: this is not WeChat")
+			}
+			return err
+		})
+		if f.Status == Fail {
+			f.Do = "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between"
+			if strings.Contains(f.Detail, auth.ErrMisconfigured.Error()) {
+				f.Do = "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP whitelist there"
+			}
+		}
+		r = append(r, f)
+	}
+	return r
+}
+
+// client asks for what is only looked at.
+var client = &http.Client{
+	Timeout:       5 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// How far a clock may be off: tokens live 15 minutes and S3 refuses at 15 minutes,
+// but other services that verify our tokens allow less.
+const (
+	clockWarn = 5 * time.Second
+	clockFail = time.Minute
+)
+
+// Clock compares this machine's clock with that of a server, by the Date of its
+// answer. Where there is none it finds nothing.
+func Clock(ctx context.Context, server, rawURL string) Report {
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, rawURL, nil)
+	if err != nil {
+		return nil
+	}
+	start := time.Now()
+	response, err := client.Do(request)
+	if err != nil {
+		return nil // told by the probe of that server
+	}
+	response.Body.Close()
+	took := time.Since(start)
+	date, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return nil
+	}
+	// The answer was made in the middle of the call, and Date has whole seconds.
+	off := start.Add(took / 2).Sub(date.Add(time.Second / 2)).Round(time.Second)
+	f := Finding{Name: "clock", Status: OK, Detail: "as " + server + "'s"}
+	if off.Abs() >= clockWarn {
+		f.Status, f.Detail = Warn, fmt.Sprintf("%v ahead of %s's", off, server)
+		if off < 0 {
+			f.Detail = fmt.Sprintf("%v behind %s's", -off, server)
+		}
+		f.Do = "set the clock, as by NTP: tokens carry it"
+	}
+	if off.Abs() >= clockFail {
+		f.Status = Fail
+	}
+	return Report{f}
+}
+
+// PublicURL looks whether clients can use the public URL, and whether what answers
+// there is miniprofile. sandbox says that no real WeChat client will come.
+func PublicURL(ctx context.Context, raw string, sandbox bool) Report {
+	f := Finding{Name: "public URL", Status: OK, Detail: raw}
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		f.Detail, f.Status = "not set: pictures have addresses of this machine", Warn
+		f.Do = "set MINIPROFILE_PUBLIC_URL to where clients reach the server, as https://api.example.com"
+		return Report{f}
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "":
+		f.Detail, f.Status, f.Do = "it is no URL of a server", Fail, "set MINIPROFILE_PUBLIC_URL to one such as https://api.example.com"
+		return Report{f}
+	case u.Scheme != "https" && !sandbox:
+		f.Status, f.Do = Fail, "mini programs call HTTPS only: put a proxy with a certificate before the server and begin MINIPROFILE_PUBLIC_URL with https://"
+	}
+	return Report{f, reach(ctx, raw)}
+}
+
+func reach(ctx context.Context, raw string) Finding {
+	f := Finding{Name: "public URL: answers", Status: OK, Detail: "as miniprofile"}
+	start := time.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(raw, "/")+"/", nil)
+	if err != nil {
+		f.Status, f.Detail = Fail, "it is no URL"
+		return f
+	}
+	response, err := client.Do(request)
+	f.Took = time.Since(start)
+	if err != nil {
+		var dns *net.DNSError
+		f.Status, f.Detail, f.Do = Warn, "no answer", "is a server running, does the proxy pass to it, is it reachable from here?"
+		switch {
+		case errors.As(err, &dns):
+			f.Status, f.Detail, f.Do = Fail, "the host is not known", "is MINIPROFILE_PUBLIC_URL spelt right, and is there a DNS record?"
+		case strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:"):
+			f.Status, f.Detail, f.Do = Fail, "its certificate is not good", "mini programs refuse it too: renew the certificate, with its whole chain"
+		}
+		return f
+	}
+	defer response.Body.Close()
+	var index struct{ Name string }
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	if json.Unmarshal(body, &index) != nil || index.Name != "miniprofile" {
+		f.Status, f.Detail = Warn, fmt.Sprintf("something answers, with status %d, that is not miniprofile", response.StatusCode)
+		f.Do = "does the proxy pass to the server, with the path as it is?"
+	}
+	return f
+}
+
+// TTL says what Firestore must be told, which cannot be seen from here.
+func TTL(project, database string) Report {
+	if database == "" {
+		database = "(default)"
+	}
+	return Report{{
+		Name: "expiry", Status: Hint, Detail: "Firestore drops what has expired only where a TTL policy says so",
+		Do: fmt.Sprintf("once, for each of %s: gcloud firestore fields ttls update expires --enable-ttl --collection-group=KIND --project=%s --database='%s'",
+			strings.Join(auth.ExpiringKinds, ", "), project, database),
+	}}
+}

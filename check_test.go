@@ -1,0 +1,64 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheckCommand: what the command finds about settings that are right and
+// wrong, and its exit codes; it leaves nothing behind and shows no secret.
+func TestCheckCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	code, out, errs := run(t, dir, "check", "--json")
+	var r struct {
+		OK       bool
+		Findings []struct{ Name, Status, Do string }
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.OK {
+		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
+	}
+	found := map[string]string{}
+	for _, f := range r.Findings {
+		found[f.Name] = f.Status
+	}
+	for name, status := range map[string]string{
+		"store: conflict": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "public URL": "warn",
+	} {
+		if found[name] != status {
+			t.Errorf("%s is %q, want %s", name, found[name], status)
+		}
+	}
+	if left := inventory(t, filepath.Join(dir, "data")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	secret, err := os.ReadFile(filepath.Join(dir, "data", "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const appSecret = "0123456789abcdef0123456789abcdef"
+	for _, wrong := range []struct{ args, want string }{
+		{"--secret short", "number 1 has 5 characters"},
+		{"--public-url ftp://x", "it is no URL of a server"},
+		{"--wechat-base-url http://127.0.0.1:1 --apps wxa:" + appSecret, "fail  WeChat: wxa"},
+		{"--store other:x", "unknown scheme"},
+		{"--store memory:", "MINIPROFILE_SECRET is needed"},
+	} {
+		code, out, errs := run(t, dir, append([]string{"check"}, strings.Fields(wrong.args)...)...)
+		if code != 1 || !strings.Contains(out, wrong.want) || !strings.Contains(out, "\n      -> ") {
+			t.Errorf("%s: exit code %d\n%s%s", wrong.args, code, out, errs)
+		}
+		if strings.Contains(out+errs, appSecret) || strings.Contains(out+errs, strings.TrimSpace(string(secret))) {
+			t.Errorf("%s shows a secret:\n%s%s", wrong.args, out, errs)
+		}
+	}
+	// Beside a running server the store is locked, and that is what it says.
+	c := startChild(t, dir)
+	if code, out, _ := run(t, dir, "check"); code != 1 || !strings.Contains(out, "another process has") || !strings.Contains(out, "/readyz") {
+		t.Errorf("beside a server: exit code %d\n%s", code, out)
+	}
+	c.stop()
+}

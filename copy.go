@@ -1,0 +1,169 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/check"
+	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/file"
+	"github.com/miniprofile/miniprofile/migrate"
+)
+
+// copyAll is the command that moves everything to another store. Package migrate
+// does it.
+type copyAll struct {
+	From           string `placeholder:"URL" help:"Store to copy from."`
+	To             string `placeholder:"URL" help:"Store to copy to: empty, or what an interrupted copy left."`
+	FromObjects    string `placeholder:"URL" help:"Where the pictures lie. The same place as --from when it is not set."`
+	ToObjects      string `placeholder:"URL" help:"Where the pictures go. The same place as --to when it is not set."`
+	WithoutObjects bool   `help:"Copy no pictures: they stay where they are."`
+}
+
+// Help is of kong: what --help adds.
+func (copyAll) Help() string {
+	return `The source must not change meanwhile: stop the server, or let it serve with --read-only. Interrupted in any way, the same command goes on where it was.
+
+Exit codes: 0 copied and verified; 1 not finished, the same command goes on; 3 the target holds other data, nothing was written; 4 source and target differ; 80 wrong flags.`
+}
+
+// The exit codes of copy, for scripts.
+const (
+	exitOccupied  = 3
+	exitDifferent = 4
+	exitUsage     = 80 // kong's
+)
+
+// exit is an error with an exit code of its own.
+type exit struct {
+	error
+	code int
+}
+
+// ExitCode is of kong.
+func (e exit) ExitCode() int { return e.code }
+
+// Run copies.
+func (c *copyAll) Run(ctx context.Context) (err error) {
+	config := migrate.Config{Kinds: auth.Kinds, Ignore: []string{check.Kind}, Source: drivers.Redact(cmp.Or(c.From, c.FromObjects))}
+	fromObjects, toObjects, err := c.objects()
+	if err != nil {
+		return exit{err, exitUsage}
+	}
+	if c.From != "" {
+		if config.From, err = drivers.Open(ctx, c.From, storesToRead); err != nil {
+			return err
+		}
+		defer config.From.Close()
+		if config.To, err = drivers.Open(ctx, c.To, stores); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, config.To.Close()) }()
+	}
+	if fromObjects != "" {
+		if config.FromObjects, err = drivers.Open(ctx, fromObjects, objectsToRead); err != nil {
+			return err
+		}
+		defer config.FromObjects.Close()
+		if config.ToObjects, err = drivers.Open(ctx, toObjects, objects); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, config.ToObjects.Close()) }()
+	}
+	display := migrate.NewDisplay(os.Stderr)
+	config.Watch = display.Show
+	start := time.Now()
+	result, err := migrate.Copy(ctx, config)
+	display.Close()
+	switch {
+	case errors.Is(err, migrate.ErrOccupied):
+		return exit{fmt.Errorf("%w\nNothing was written. Name an empty target, or empty this one", err), exitOccupied}
+	case errors.Is(err, migrate.ErrDifferent):
+		return exit{fmt.Errorf("%w\nDid anybody write meanwhile? Empty the target, keep the source still (serve --read-only) and copy again", err), exitDifferent}
+	case errors.Is(err, migrate.ErrNothing), errors.Is(err, migrate.ErrUnknownKind):
+		return err
+	case ctx.Err() != nil:
+		return errors.New("interrupted\nNot finished: the same command goes on where it was")
+	case err != nil:
+		return fmt.Errorf("%w\nNot finished: the same command goes on where it was", err)
+	}
+	fmt.Print(result.Summary(auth.Kinds, time.Since(start)))
+	if c.From != "" {
+		fmt.Print(c.aboutSecret())
+	}
+	return nil
+}
+
+// objects returns the URLs of the pictures on both sides, or none when no pictures
+// are to be copied.
+func (c *copyAll) objects() (from, to string, err error) {
+	if (c.From == "") != (c.To == "") {
+		return "", "", errors.New("--from and --to belong together")
+	}
+	from, to = cmp.Or(c.FromObjects, ifObjects(c.From)), cmp.Or(c.ToObjects, ifObjects(c.To))
+	switch {
+	case c.WithoutObjects && (c.FromObjects != "" || c.ToObjects != ""):
+		return "", "", errors.New("--without-objects copies no pictures, but some are named")
+	case c.From == "" && (from == "" || to == ""):
+		return "", "", errors.New("nothing to copy: --from and --to, or --from-objects and --to-objects")
+	case c.From != "" && c.From == c.To:
+		return "", "", errors.New("--from and --to are the same")
+	case c.WithoutObjects || from == to:
+		return "", "", nil
+	case from == "":
+		return "", "", errors.New("where are the pictures? Name them by --from-objects, or say --without-objects")
+	case to == "":
+		return "", "", errors.New("where do the pictures go? Name it by --to-objects, or say --without-objects if they stay where they are")
+	}
+	return from, to, nil
+}
+
+// ifObjects returns the URL of a store when its driver can hold objects too.
+func ifObjects(store string) string {
+	scheme, _, _ := strings.Cut(store, ":")
+	if _, ok := objects[scheme]; ok {
+		return store
+	}
+	return ""
+}
+
+// aboutSecret says how the secret moves: it is not copied, and without it every
+// session is lost.
+func (c *copyAll) aboutSecret() string {
+	from, secret := secretFile(c.From)
+	if secret == "" {
+		return "The secret moves with you: serve the target with the same MINIPROFILE_SECRET, or everybody has to log in again.\n"
+	}
+	text := "The secret is not copied, and without it everybody has to log in again. Unless MINIPROFILE_SECRET is set, it is the file " + from + ".\n" +
+		"Serve the target with MINIPROFILE_SECRET_FILE=" + from
+	switch to, other := secretFile(c.To); {
+	case other == secret:
+		return "The secret is in the target already.\n"
+	case other != "":
+		return text + ": in " + to + " is another one.\n"
+	case to != "":
+		return text + ", or copy it before the first start: cp -p " + from + " " + to + "\n"
+	}
+	return text + ", or with its content as MINIPROFILE_SECRET.\n"
+}
+
+// secretFile returns where a file: store keeps its secret, and the secret, as far
+// as there are.
+func secretFile(store string) (path, secret string) {
+	u, err := url.Parse(store)
+	if err != nil || u.Scheme != "file" {
+		return "", ""
+	}
+	if path, err = file.SecretPath(u); err != nil {
+		return "", ""
+	}
+	text, _ := os.ReadFile(path) // what cannot be read is not there
+	return path, strings.TrimSpace(string(text))
+}

@@ -1,0 +1,71 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// OpenStoreForReading opens the store in the folder that u names, for reading
+// alone; a drivers.Opener. It changes nothing there, not even what has expired,
+// and does not make what is missing: that is an error. Others may read the store
+// at the same time and nobody can write it. Its Commit is drivers.ErrReadOnly.
+func OpenStoreForReading(_ context.Context, u *url.URL) (drivers.Store, error) {
+	dir, err := place(u)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "store.db")); err != nil {
+		return nil, fmt.Errorf("no store: %w", err)
+	}
+	db, err := openDB(dir, true)
+	if err != nil {
+		return nil, err
+	}
+	// No committer and no sweeper: nothing comes to them.
+	return drivers.ReadOnlyStore(&store{
+		db: db, readers: readers{db: db}, queue: make(chan *commit), stop: func() {},
+	}), nil
+}
+
+// OpenObjectsForReading opens the objects in the folder that u names, for reading
+// alone; a drivers.Opener. Others may write them meanwhile. That there are none is
+// an error.
+func OpenObjectsForReading(_ context.Context, u *url.URL) (drivers.Objects, error) {
+	dir, err := place(u)
+	if err != nil {
+		return nil, err
+	}
+	root := filepath.Join(dir, "objects")
+	if _, err := os.Stat(root); err != nil {
+		return nil, fmt.Errorf("no objects: %w", err)
+	}
+	return drivers.ReadOnlyObjects(&objects{root: root, tmp: filepath.Join(root, tmpFolder)}), nil
+}
+
+// Kinds is drivers.KindLister's.
+func (s *store) Kinds(ctx context.Context) ([]string, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.Leave()
+	var held []string
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			if id, _ := b.Cursor().First(); id != nil {
+				held = append(held, string(name))
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("kinds: %w", err)
+	}
+	return held, nil
+}
