@@ -12,8 +12,8 @@ const module = "github.com/miniprofile/miniprofile"
 // rooms says what each room of the house may import of the others. A room that
 // is not here may import nothing of ours.
 var rooms = map[string][]string{
-	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/memory", "graph", "server"},
-	"server":               {"auth", "graph"},
+	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/memory", "graph", "playground", "server"},
+	"server":               {"auth", "graph", "playground"},
 	"graph":                {"auth", "graph/..."},
 	"auth":                 {"auth/avatar", "drivers"},
 	"auth/wechat":          {"auth"},
@@ -32,7 +32,7 @@ var foreign = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"auth"},
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
-	"net/http":                        {"", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
+	"net/http":                        {"", "bench", "server", "graph", "graph/...", "playground", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore"},
 	"github.com/minio/minio-go":       {"drivers/minio"},
