@@ -19,6 +19,7 @@ type settings struct {
 	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
 	Apps       string   `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
 	WeChatURL  string   `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
+	Playground string   `env:"MINIPROFILE_PLAYGROUND" default:"auto" enum:"auto,on,off" help:"Serve /playground: on, off, or auto, which is on in the sandbox only."`
 	SandboxAny bool     `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
 }
 
