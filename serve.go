@@ -26,6 +26,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers/memory"
 	"github.com/miniprofile/miniprofile/drivers/minio"
 	"github.com/miniprofile/miniprofile/migrate"
+	"github.com/miniprofile/miniprofile/playground"
 	"github.com/miniprofile/miniprofile/server"
 )
 
@@ -125,7 +126,11 @@ func (s *serve) Run(ctx context.Context) (err error) {
 
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox, "readOnly", s.ReadOnly)
-	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Logger: log}).Run(ctx, listener)
+	page := s.playground(weChat)
+	if page != nil {
+		log.Info("playground", "url", publicURL+playground.Path)
+	}
+	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Playground: page, Logger: log}).Run(ctx, listener)
 	log.Info("stopped")
 	return err
 }
@@ -177,6 +182,18 @@ func (s *settings) secrets() ([]string, error) {
 	}
 	secret, err := file.Secret(u)
 	return strings.Split(secret, ","), err
+}
+
+// playground is the page, where it is to be served. It reads the schema as text,
+// so introspection stays off outside the sandbox; and there it knows no persons.
+func (s *settings) playground(w *weChat) *playground.Handler {
+	switch {
+	case s.Playground == "off" || s.Playground == "auto" && !w.sandbox:
+		return nil
+	case w.sandbox:
+		return playground.New(playground.Options{Apps: w.apps})
+	}
+	return playground.New(playground.Options{})
 }
 
 // weChat is WeChat's API, real or simulated.

@@ -25,6 +25,7 @@ type settings struct {
 	WeChatURL    string        `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
 	ReadOnly     bool          `env:"MINIPROFILE_READ_ONLY" help:"Answer what only reads, refuse what would change anything, and run no jobs: while the data is moved."`
 	SandboxAny   bool          `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
+	Playground   string        `env:"MINIPROFILE_PLAYGROUND" default:"auto" enum:"auto,on,off" help:"Serve /playground: on, off, or auto, which is on in the sandbox only."`
 }
 
 // defaultListen is for a laptop: nobody else can reach it.

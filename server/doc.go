@@ -12,7 +12,8 @@
 //	/.well-known/jwks.json   the public keys of access tokens
 //	/healthz                 200 while the process lives
 //	/readyz                  200 while store and objects answer, else 503
-//	/                        where all this is
+//	/playground              the page to explore the API with, where it is on; package playground
+//	/                        where all this is; browsers go to the playground
 //
 // Each answer has the header X-Request-Id: the client's own, where it has 8 to 64
 // of [A-Za-z0-9._-], else a new one. Each failing answer is JSON with a code and

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/graph"
+	"github.com/miniprofile/miniprofile/playground"
 )
 
 const (
@@ -95,7 +96,16 @@ func (s *Server) jwks(x *exchange, _ *http.Request) {
 	x.page("application/json", "public, max-age=300", s.core.JWKS())
 }
 
-func (s *Server) pointers(x *exchange, _ *http.Request) {
+// pointers tells programs where everything is, and leads browsers to the playground.
+func (s *Server) pointers(x *exchange, r *http.Request) {
+	if s.page != nil {
+		x.Header().Set("Vary", "Accept")
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			x.Header().Set("Cache-Control", "no-cache")
+			http.Redirect(x, r, playground.Path, http.StatusFound)
+			return
+		}
+	}
 	x.page("application/json", "no-cache", s.index)
 }
 

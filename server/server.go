@@ -12,6 +12,7 @@ import (
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/graph"
+	"github.com/miniprofile/miniprofile/playground"
 )
 
 // Config is what a Server is made of.
@@ -20,6 +21,9 @@ type Config struct {
 	Version string // told at /
 	// Introspection lets clients ask for the GraphQL schema; see graph.Options.
 	Introspection bool
+	// Playground is served at /playground, and browsers that come to / are sent
+	// there; nil means that there is none.
+	Playground *playground.Handler
 	// Logger gets the access log and what goes wrong; nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -31,21 +35,26 @@ type Server struct {
 	index    []byte
 	ready    readiness
 	log      *slog.Logger
-	draining atomic.Bool // after Run was told to end
+	page     *playground.Handler // or nil
+	draining atomic.Bool         // after Run was told to end
 }
 
 // New makes a Server. It opens nothing and starts nothing.
 func New(config Config) *Server {
-	s := &Server{core: config.Core, log: config.Logger}
+	s := &Server{core: config.Core, log: config.Logger, page: config.Playground}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	s.graph = graph.New(config.Core, graph.Options{Introspection: config.Introspection, Logger: s.log})
 	s.ready.check = config.Core.Ready
-	s.index, _ = json.Marshal(map[string]string{
+	index := map[string]string{
 		"name": "miniprofile", "version": config.Version, "graphql": "/graphql", "schema": "/schema.graphql",
 		"jwks": "/.well-known/jwks.json", "health": "/healthz", "ready": "/readyz",
-	})
+	}
+	if s.page != nil {
+		index["playground"] = playground.Path
+	}
+	s.index, _ = json.Marshal(index)
 	return s
 }
 
@@ -73,6 +82,9 @@ func (s *Server) route(path string) (string, handler) {
 	}
 	if strings.HasPrefix(path, uploadsPath) {
 		return uploadsPath + "{name}", s.upload
+	}
+	if s.page != nil && s.page.Has(path) {
+		return playground.Path, reading(func(x *exchange, r *http.Request) { s.page.ServeHTTP(x, r) })
 	}
 	return "none", func(x *exchange, _ *http.Request) { x.fail(graph.FaultOf(auth.ErrNotFound)) }
 }

@@ -1,0 +1,168 @@
+package playground
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Path is where the page is. Its files are below it.
+const Path = "/playground"
+
+// Policy is the content security policy of the page: everything comes from this
+// server. Editors and menus set styles of their own; pictures that are about to
+// be uploaded are blobs.
+const Policy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; " +
+	"img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Options are what the page is told.
+type Options struct {
+	// Apps are the mini programs that the sandbox plays, for which the page offers
+	// to sign in as anyone. With none, it asks for an access token instead.
+	Apps []string
+}
+
+//go:embed dist
+var dist embed.FS
+
+// Handler serves the page and its files. It may be used by any number of goroutines.
+type Handler struct{ files map[string]*file }
+
+// file is one file, compressed.
+type file struct {
+	kind, etag, cache string
+	gzipped           []byte
+}
+
+// New makes a Handler.
+func New(options Options) *Handler {
+	h := &Handler{files: map[string]*file{}}
+	settings, err := json.Marshal(map[string][]string{"apps": append([]string{}, options.Apps...)})
+	if err != nil {
+		panic(err)
+	}
+	h.add(Path+"/settings.json", "no-cache", compress(settings))
+	// What is embedded cannot fail to be read.
+	err = fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		gzipped, err := dist.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		at, cache := strings.TrimSuffix(strings.TrimPrefix(name, "dist"), ".gz"), "no-cache"
+		if strings.HasPrefix(at, "/assets/") { // has a hash of its content in its name
+			cache = "public, max-age=31536000, immutable"
+		}
+		if at == "/index.html" {
+			at = ""
+		}
+		h.add(Path+at, cache, gzipped)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	h.files[Path+"/"] = h.files[Path]
+	return h
+}
+
+// kinds are the types of the files, by the ends of their names.
+var kinds = map[string]string{
+	"": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml", ".ttf": "font/ttf", ".json": "application/json",
+	".md": "text/markdown; charset=utf-8", // the licenses of what is in the files
+}
+
+func (h *Handler) add(at, cache string, gzipped []byte) {
+	kind, known := kinds[path.Ext(at)]
+	if !known {
+		panic("playground: no type for " + at)
+	}
+	sum := sha256.Sum256(gzipped)
+	// Weak, because it is the same for both encodings.
+	h.files[at] = &file{kind, `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, cache, gzipped}
+}
+
+// Has tells whether something is at a path. What is not is the caller's to answer.
+func (h *Handler) Has(path string) bool { return h.files[path] != nil }
+
+// ServeHTTP answers GET and HEAD of a path that the Handler has.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f := h.files[r.URL.Path]
+	if f == nil {
+		http.NotFound(w, r)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", f.kind)
+	header.Set("ETag", f.etag)
+	header.Set("Cache-Control", f.cache)
+	header.Set("Vary", "Accept-Encoding")
+	header.Set("Content-Security-Policy", Policy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	switch {
+	case matches(r.Header.Get("If-None-Match"), f.etag):
+		header.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+	case takesGzip(r.Header):
+		header.Set("Content-Encoding", "gzip")
+		header.Set("Content-Length", strconv.Itoa(len(f.gzipped)))
+		w.Write(f.gzipped)
+	default:
+		plain, err := gzip.NewReader(bytes.NewReader(f.gzipped))
+		if err != nil {
+			panic(err)
+		}
+		io.Copy(w, plain)
+	}
+}
+
+// matches tells whether an If-None-Match names an entity tag.
+func matches(header, etag string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(etag, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
+// takesGzip tells whether a client accepts gzip: by its name, or else by "*".
+func takesGzip(header http.Header) bool {
+	any := false
+	for part := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {
+		name, parameters, _ := strings.Cut(part, ";")
+		q, weighed := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(parameters, " ", "")), "q=")
+		weight, err := strconv.ParseFloat(q, 64)
+		accepted := !weighed || err == nil && weight > 0
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip", "x-gzip":
+			return accepted
+		case "*":
+			any = accepted
+		}
+	}
+	return any
+}
+
+func compress(plain []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write(plain)
+	w.Close()
+	return b.Bytes()
+}

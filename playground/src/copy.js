@@ -1,0 +1,171 @@
+// An operation as a front-end developer would write it.
+import { parse, print } from 'graphql'
+import { fieldsOf, holds, operationOf, withNull } from './document.js'
+import { fill } from './placeholders.js'
+
+// forms are the ways to write an operation down. Each takes
+//
+//	{url, query, operationName, variables, uploads, token, session, say}
+//
+// where variables still have their placeholders, uploads are the places in them
+// that could hold a file, token is null unless it shall be shown, and say chooses
+// between an English and a Chinese comment.
+export const forms = [
+  { id: 'request', name: 'wx.request', write: wxRequest },
+  { id: 'upload', name: 'wx.uploadFile', write: wxUploadFile, fits: ({ uploads }) => uploads.length > 0 },
+  { id: 'client', name: 'client', write: client },
+  { id: 'curl', name: 'curl', write: curl },
+]
+
+function wxRequest(o) {
+  const indent = needsCode(o) ? '  ' : ''
+  const request = `wx.request({
+  url: ${quoted(o.url)},
+  method: 'POST',${authorization(o)}
+  data: {
+    query: ${template(o, '    ')},${variablesOf(o, '    ')}
+  },
+  success: ({ data }) => {
+    // ${o.say('called for every HTTP status', '任何 HTTP 状态都会进入 success')}
+    if (data.errors) return console.error(data.errors[0].extensions.code, data.errors[0].message)
+    console.log(data.data)
+  },
+  fail: console.error, // ${o.say('the network', '网络错误')}
+})`
+  return withCode(o, request, indent)
+}
+
+function wxUploadFile(o) {
+  const indent = '  '
+  const path = fileOf(o) ?? o.uploads[0]
+  o = { ...o, variables: withNull(o.variables ?? {}, path) }
+  const upload = `wx.uploadFile({
+  url: ${quoted(o.url)},
+  filePath, // ${o.say('or what open-type="chooseAvatar" gave', '也可以是 open-type="chooseAvatar" 给的路径')}
+  name: 'picture',${authorization(o)}
+  formData: {
+    operations: JSON.stringify({
+      query: ${template(o, '      ')},${variablesOf(o, '      ')}
+    }),
+    map: JSON.stringify({ picture: [${quoted(path)}] }),
+  },
+  success: ({ data }) => {
+    const answer = JSON.parse(data) // ${o.say('uploadFile gives a string', 'uploadFile 给的是字符串')}
+    if (answer.errors) return console.error(answer.errors[0].extensions.code, answer.errors[0].message)
+    console.log(answer.data)
+  },
+  fail: console.error, // ${o.say('the network', '网络错误')}
+})`
+  return `wx.chooseMedia({
+  count: 1,
+  mediaType: ['image'],
+  success: ({ tempFiles: [{ tempFilePath: filePath }] }) => ${shifted(upload, indent)},
+})
+`
+}
+
+function client(o) {
+  const fields = fieldsOf(operationOf(o.query, o.operationName))
+  const only = fields.length === 1 ? fields[0] : ''
+  const call = only === 'login' ? 'client.login()'
+    : only === 'logout' && !o.variables?.input?.sessionId ? `client.logout(${o.variables?.input?.everywhere ? '{ everywhere: true }' : ''})`
+      : only === 'bindPhoneNumber' ? `client.bindPhoneNumber(e.detail.code) // ${o.say('of the phone button', '手机号按钮的事件')}\n `
+        : only === 'refreshSession' ? `client.me() // ${o.say('the client refreshes by itself', '客户端会自动刷新令牌')}\n `
+          : fileOf(o) ? `client.setAvatar(filePath) // ${o.say('what chooseAvatar gave', 'chooseAvatar 给的路径')}\n `
+            : `client.query(${template(o, '')}${o.variables ? `, ${literal(o.variables, '')}` : ''})`
+  return `// ${o.say('miniprogram/client/lib, copied into your mini program as miniprofile', '把 miniprogram/client/lib 复制到你的小程序里，命名为 miniprofile')}
+const { createClient } = require('./miniprofile/index')
+
+const client = createClient({ url: ${quoted(o.url)} })
+
+${call}.then(console.log, (error) => console.error(error.code, error.requestId))
+`.replaceAll('\n .then', '\n  .then')
+}
+
+function curl(o) {
+  const body = { query: document(o), ...(o.operationName && { operationName: o.operationName }), ...(o.variables && { variables: o.variables }) }
+  const lines = []
+  if (needsToken(o) && o.token) lines.push(`TOKEN=${o.token}`)
+  const refreshes = JSON.stringify(body).includes('{{refreshToken}}')
+  if (refreshes && o.token && o.session?.refreshToken) lines.push(`REFRESH_TOKEN=${o.session.refreshToken}`)
+  const parts = [`curl -s ${o.url}`]
+  if (needsToken(o)) parts.push('-H "Authorization: Bearer $TOKEN"')
+  const json = JSON.stringify(fill(body, { ...o.session, refreshToken: '{{refreshToken}}' }))
+  const text = `'${json.replaceAll("'", String.raw`'\''`).replaceAll('{{refreshToken}}', `'"$REFRESH_TOKEN"'`)}'`
+  if (fileOf(o)) {
+    parts.push(`--form-string operations=${text}`, `--form-string map='{"picture":["${fileOf(o)}"]}'`, '-F picture=@photo.jpg')
+  } else {
+    parts.push("-H 'Content-Type: application/json'", `-d ${text}`)
+  }
+  lines.push(parts.join(' \\\n  '))
+  return `${lines.join('\n')}\n`
+}
+
+// fileOf is the place where the variables say that a file goes.
+const fileOf = (o) => o.uploads.find((path) => holds({ ...o.variables }, path))
+
+const document = (o) => {
+  try {
+    return print(parse(o.query, { noLocation: true })).trim()
+  } catch {
+    return o.query.trim()
+  }
+}
+
+const template = (o, indent) => {
+  const text = document(o).replaceAll(/[\\`]|\$\{/g, String.raw`\$&`)
+  return text.includes('\n') ? `\`\n${indent}  ${shifted(text, `${indent}  `)}\n${indent}\`` : `\`${text}\``
+}
+
+// variablesOf includes the operationName, which stands beside them.
+const variablesOf = (o, indent) => {
+  const several = (o.query.match(/^\s*(query|mutation)\b/gm) ?? []).length > 1
+  return (several && o.operationName ? `\n${indent}operationName: ${quoted(o.operationName)},` : '')
+    + (o.variables ? `\n${indent}variables: ${literal(o.variables, indent)},` : '')
+}
+
+// What makes or renews a session needs no token.
+const needsToken = (o) => fieldsOf(operationOf(o.query, o.operationName)).some((f) => f !== 'login' && f !== 'refreshSession')
+
+const authorization = (o) => {
+  if (!needsToken(o)) return ''
+  const token = o.token ? quoted(`Bearer ${o.token}`) : "`Bearer ${wx.getStorageSync('accessToken')}`"
+  return `\n  header: { Authorization: ${token} },`
+}
+
+// A code of the sandbox stands for one of wx.login.
+const isCode = (text) => text === 'CODE_OF_WX_LOGIN' || /^(\{\{person\}\}|[\w-]+)~.*\{\{nonce\}\}$/.test(text) && !text.startsWith('phone~')
+
+const needsCode = (o) => JSON.stringify(o.variables ?? null, (_, value) => (typeof value === 'string' && isCode(value) ? '\u0000' : value)).includes('\\u0000')
+
+const withCode = (o, call, indent) => (needsCode(o) ? `wx.login({
+  success: ({ code }) => ${shifted(call, indent)},
+})
+` : `${call}\n`)
+
+const shifted = (text, indent) => text.replaceAll('\n', `\n${indent}`)
+
+const quoted = (text) => `'${JSON.stringify(text).slice(1, -1).replaceAll(String.raw`\"`, '"').replaceAll("'", String.raw`\'`)}'`
+
+// literal writes a value as JavaScript.
+function literal(value, indent) {
+  if (typeof value === 'string') {
+    if (isCode(value)) return 'code'
+    if (value === 'playground') return 'wx.getDeviceInfo().model'
+    if (value === '{{requestId}}' || value === '{{nonce}}') return 'Math.random().toString(36).slice(2) + Date.now().toString(36)'
+    if (value === '{{refreshToken}}') return "wx.getStorageSync('refreshToken')"
+    return quoted(fill(value, null))
+  }
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  const array = Array.isArray(value)
+  const parts = array ? value.map((v) => literal(v, `${indent}  `)) : Object.entries(value).map(([name, v]) => {
+    const text = literal(v, `${indent}  `)
+    const key = /^[A-Za-z_$][\w$]*$/.test(name) ? name : quoted(name)
+    return key === text ? key : `${key}: ${text}`
+  })
+  const [open, close] = array ? '[]' : '{}'
+  if (parts.length === 0) return open + close
+  const line = array ? `[${parts.join(', ')}]` : `{ ${parts.join(', ')} }`
+  if (line.length + indent.length <= 90 && !line.includes('\n')) return line
+  return `${open}\n${parts.map((part) => `${indent}  ${part},\n`).join('')}${indent}${close}`
+}

@@ -1,0 +1,172 @@
+// Who is signed in, in this tab of the browser and no longer than it lives.
+import { createKeptStore, createStore } from './store.js'
+import { fill, nonce, sandboxCode } from './placeholders.js'
+
+export const endpoint = '/graphql'
+
+// session is null, or {accessToken, expires, refreshToken, person, user}; expires
+// is by this browser's clock.
+export const session = createKeptStore(sessionStorage, 'miniprofile.session', null)
+
+// notice is what went wrong last with signing in, or null.
+export const notice = createStore(null)
+
+const me = '{ me { id nickname avatar { url(size: SMALL) } } }'
+const early = 20_000 // milliseconds before it expires, an access token is renewed
+
+// post sends an operation, with its file if it has one, and returns
+// {status, answer, skew}: skew is the server's time less ours.
+async function post({ query, operationName, variables }, { file, headers, token, signal } = {}) {
+  const operation = { query, ...(operationName && { operationName }), ...(variables && { variables }) }
+  const request = { method: 'POST', signal, headers: { Accept: 'application/json' } }
+  if (file) {
+    request.body = new FormData()
+    request.body.append('operations', JSON.stringify(operation))
+    request.body.append('map', JSON.stringify({ picture: [file.path] }))
+    request.body.append('picture', file.file)
+  } else {
+    request.headers['Content-Type'] = 'application/json'
+    request.body = JSON.stringify(operation)
+  }
+  if (token) request.headers.Authorization = `Bearer ${token}`
+  Object.assign(request.headers, headers)
+  const response = await fetch(endpoint, request)
+  const sent = Date.parse(response.headers.get('Date'))
+  const text = await response.text()
+  let answer
+  try {
+    answer = JSON.parse(text)
+  } catch {
+    answer = { errors: [{ message: `HTTP ${response.status}: ${text.slice(0, 200)}`, extensions: { code: 'NO_JSON' } }] }
+  }
+  return { status: response.status, answer, skew: Number.isNaN(sent) ? 0 : sent - Date.now() }
+}
+
+// epoch counts who was signed in: what was asked for one person says nothing of the next.
+let epoch = 0
+
+const codeOf = ({ answer }) => answer.errors?.[0]?.extensions?.code
+
+// adopt keeps the tokens that an answer brings.
+function adopt({ answer, skew }, person) {
+  for (const payload of Object.values(answer.data ?? {})) {
+    const tokens = payload?.tokens
+    if (!tokens?.accessToken) continue
+    if (person !== undefined) epoch++
+    const before = person === undefined ? session.get() : { person }
+    const expires = Date.parse(tokens.accessTokenExpiresAt) - skew
+    session.set({
+      ...before,
+      accessToken: tokens.accessToken,
+      expires: Number.isNaN(expires) ? null : expires,
+      refreshToken: tokens.refreshToken ?? before?.refreshToken,
+    })
+    return true
+  }
+  return false
+}
+
+// refresh renews the tokens: once, however many ask for it. It tells whether the
+// session lives.
+let refreshing = null
+export function refresh() {
+  refreshing ??= (async () => {
+    const { refreshToken } = session.get() ?? {}
+    if (!refreshToken) return false
+    const send = () => post({
+      query: `mutation Renew($input: RefreshSessionInput!) {
+        refreshSession(input: $input) { tokens { accessToken accessTokenExpiresAt refreshToken } }
+      }`,
+      variables: { input: { refreshToken } },
+    })
+    const result = await send().catch(send) // repeating it when the answer got lost is safe
+    if (session.get()?.refreshToken !== refreshToken) return session.get() !== null
+    if (adopt(result)) return true
+    if (codeOf(result) === 'UNAUTHENTICATED') session.set(null)
+    return false
+  })().finally(() => { refreshing = null })
+  return refreshing
+}
+
+// ask sends an operation as whoever is signed in, renewing the token when it has
+// to: before it expires, and once more when the server no longer takes it.
+async function ask(operation, options = {}) {
+  const own = Object.keys(options.headers ?? {}).some((name) => name.toLowerCase() === 'authorization')
+  if (own) return post(operation, options)
+  const { expires, refreshToken } = session.get() ?? {}
+  if (refreshToken && expires && expires - Date.now() < early) await refresh().catch(() => {})
+  const token = session.get()?.accessToken
+  const result = await post(operation, { ...options, token })
+  const nothingDone = Object.values(result.answer.data ?? {}).every((value) => value === null)
+  if (!token || codeOf(result) !== 'UNAUTHENTICATED' || !nothingDone) return result
+  // Perhaps somebody else has renewed it meanwhile.
+  if (session.get()?.accessToken === token && !await refresh().catch(() => false) || !session.get()) return result
+  return post(operation, { ...options, token: session.get().accessToken })
+}
+
+// identify asks who is signed in; a session that is dead is forgotten.
+export async function identify() {
+  if (!session.get()) return
+  const asked = epoch
+  const result = await ask({ query: me }).catch(() => null)
+  if (!result || !session.get() || asked !== epoch) return
+  if (result.answer.data?.me) session.set({ ...session.get(), user: result.answer.data.me })
+  else if (codeOf(result) === 'UNAUTHENTICATED') session.set(null)
+}
+
+// run carries out what the editors say, and follows whom it signs in or out.
+// fields are the names of the operation's root fields.
+export async function run(operation, { fields, file, headers, signal }) {
+  const variables = fill(operation.variables, session.get())
+  const started = performance.now()
+  const result = await ask({ ...operation, variables }, { file, headers, signal })
+  const took = performance.now() - started
+  const code = (variables?.input ?? variables)?.code
+  const person = typeof code === 'string' && /^[\w-]+~/.test(code) ? code.split('~')[0] : null
+  adopt(result, fields.includes('login') ? person : undefined)
+  if (operation.mutation || codeOf(result) === 'UNAUTHENTICATED') identify()
+  return { ...result, took }
+}
+
+// signIn makes a session of a sandbox person.
+export async function signIn(person, appId) {
+  notice.set(null)
+  const input = { code: sandboxCode(person), requestId: nonce(), device: 'playground', ...(appId && { appId }) }
+  const send = () => post({
+    query: `mutation SignIn($input: LoginInput!) {
+      login(input: $input) { tokens { accessToken accessTokenExpiresAt refreshToken } }
+    }`,
+    variables: { input },
+  })
+  let result
+  try {
+    result = await send().catch(send) // the same code and requestId: the same session
+  } catch {
+    notice.set({ person, code: 'NETWORK' })
+    return false
+  }
+  if (!adopt(result, person)) {
+    notice.set({ person, ...result.answer.errors?.[0]?.extensions, message: result.answer.errors?.[0]?.message })
+    return false
+  }
+  await identify()
+  return true
+}
+
+// present takes an access token that was made elsewhere.
+export async function present(accessToken) {
+  notice.set(null)
+  epoch++
+  session.set({ accessToken: accessToken.trim(), expires: null })
+  await identify()
+  if (session.get()) return true
+  notice.set({ code: 'UNAUTHENTICATED' })
+  return false
+}
+
+// signOut ends the session on the server, and here whatever the server says.
+export async function signOut() {
+  await ask({ query: 'mutation SignOut { logout { ended } }' }).catch(() => {})
+  epoch++
+  session.set(null)
+}

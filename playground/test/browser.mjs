@@ -1,0 +1,319 @@
+// A front-end developer's first quarter of an hour, in a real Chromium:
+//
+//	node browser.mjs CHROMIUM ADDRESS FOLDER sandbox
+//	node browser.mjs CHROMIUM ADDRESS FOLDER production TOKEN
+//
+// ADDRESS is that of a running miniprofile; FOLDER has photo.jpg and gets the
+// screenshots. It ends with the figures it measured, or with what went wrong.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+
+const [executablePath, address, folder, mode, token] = process.argv.slice(2)
+const origin = `http://${address}`
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  ],
+})
+const problems = []
+let requests = []
+
+// open opens a page in a browser of its own, in which nothing may go wrong.
+async function open(options, path = '/') {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US', ...options })
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin })
+  await context.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (event) => console.error(`blocked: ${event.violatedDirective} ${event.blockedURI}`))
+  })
+  context.on('request', (request) => {
+    requests.push(request)
+    const url = new URL(request.url())
+    if (url.origin !== origin && url.protocol !== 'blob:' && url.protocol !== 'data:') problems.push(`asks ${url}`)
+  })
+  // What is under way when a page is left is aborted; what a policy blocks is not.
+  context.on('requestfailed', (request) => request.failure()?.errorText !== 'net::ERR_ABORTED' && problems.push(`failed: ${request.url()} ${request.failure()?.errorText}`))
+  context.on('response', (response) => response.status() >= 400 && problems.push(`${response.status()} ${response.url()}`))
+  context.on('console', (message) => ['error', 'warning'].includes(message.type()) && problems.push(`${message.type()}: ${message.text()}`))
+  context.on('weberror', (error) => problems.push(error.error().stack))
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  const started = Date.now()
+  await page.goto(origin + path)
+  await page.locator('.query .view-line').first().waitFor()
+  await page.locator('.bench:not([inert])').waitFor()
+  page.ready = Date.now() - started
+  return page
+}
+
+const shoot = async (page, name) => {
+  await page.mouse.move(2, 2)
+  await page.screenshot({ path: join(folder, `${name}.png`), animations: 'disabled' })
+}
+const tab = (page, name) => page.locator('.tabs').getByRole('tab', { name, exact: true }).or(page.locator('.tabs button', { hasText: new RegExp(`^${name}$`) })).first().click()
+const outcome = (page) => page.locator('[data-test=outcome][role=status]')
+
+// run runs the open tab and returns what came.
+async function run(page) {
+  const came = page.waitForResponse((r) => r.url() === `${origin}/graphql` && !/mutation (Renew|SignIn|SignOut)|query":"\{ me/.test(r.request().postData() ?? ''))
+  await page.locator('[data-test=run]').click()
+  const body = await (await came).json()
+  await outcome(page).waitFor()
+  return body
+}
+
+async function copied(page, form) {
+  await page.locator('[data-test=copy-as]').click()
+  await page.locator(`[data-form=${form}]`).click()
+  await page.locator('[data-test=copy]').click()
+  await page.locator('[data-test=copy]', { hasText: /Copied|已复制/ }).waitFor()
+  const text = await page.evaluate(() => navigator.clipboard.readText())
+  await page.locator('dialog.copy header button').click()
+  return text
+}
+
+// carryOut runs copied code as a mini program would, and returns the answer it logs.
+function carryOut(code, { accessToken = '', person = 'bob' } = {}) {
+  const photo = new Blob([readFileSync(join(folder, 'photo.jpg'))])
+  return new Promise((resolve, reject) => {
+    const wx = {
+      getStorageSync: (name) => ({ accessToken })[name],
+      getDeviceInfo: () => ({ model: 'iPhone 17' }),
+      login: ({ success }) => success({ code: `${person}~${Math.random()}` }),
+      request: ({ url, method, header, data, success, fail }) => fetch(url, {
+        method, headers: { 'Content-Type': 'application/json', ...header }, body: JSON.stringify(data),
+      }).then((response) => response.json()).then((body) => success({ data: body }), fail),
+      chooseMedia: ({ success }) => success({ tempFiles: [{ tempFilePath: 'wxfile://photo.jpg' }] }),
+      uploadFile: ({ url, name, header, formData, success, fail }) => {
+        const form = new FormData()
+        form.append(name, photo, 'photo.jpg')
+        for (const [key, value] of Object.entries(formData)) form.append(key, value)
+        fetch(url, { method: 'POST', headers: header, body: form }).then((response) => response.text()).then((data) => success({ data }), fail)
+      },
+    }
+    new Function('wx', 'console', code)(wx, { log: resolve, error: (...what) => reject(new Error(what.join(' '))) })
+  })
+}
+
+async function sandbox() {
+  const page = await open({ colorScheme: 'light' })
+  assert.equal(page.url(), `${origin}/playground`, '/ leads browsers to the playground')
+  const again = await page.context().newPage()
+  const started = Date.now()
+  await again.goto(`${origin}/playground`)
+  await again.locator('.query .view-line').first().waitFor()
+  await again.locator('.bench:not([inert])').waitFor()
+  const readyAgain = Date.now() - started
+  await again.close()
+  assert.equal(await page.locator('html').getAttribute('lang'), 'en')
+  const tabs = await page.locator('.tabs .graphiql-tab').count()
+  assert.ok(tabs >= 7, `${tabs} tabs`)
+  await shoot(page, '1-light')
+
+  // Signing in by one click; all that follows is as that person.
+  await page.locator('[data-person=ming]').click()
+  const account = page.locator('[data-test=account]')
+  await account.waitFor()
+  await tab(page, 'Me')
+  const { data: { me } } = await run(page)
+  assert.match(me.id, /^[a-z0-9]{26}$/)
+  await page.locator('.json .view-lines', { hasText: me.id }).waitFor()
+  await tab(page, 'SetNickname')
+  assert.equal((await run(page)).data.updateProfile.user.nickname, '小明')
+  await account.getByText('小明').waitFor()
+
+  // A picture goes up and is seen, in the answer and beside the name.
+  await tab(page, 'SetPicture')
+  await page.locator('[data-test=file]').setInputFiles(join(folder, 'photo.jpg'))
+  const { avatar } = (await run(page)).data.updateProfile.user
+  assert.equal(avatar.status, 'ACCEPTED')
+  const seen = (selector, width) => page.waitForFunction(([s, w]) => document.querySelector(s)?.naturalWidth === w, [selector, width])
+  await seen('img[data-test=picture]', 512)
+  await seen('[data-test=account] img', 132)
+  await shoot(page, '2-picture')
+
+  // What is copied runs as it is.
+  const accessToken = await page.evaluate(() => JSON.parse(sessionStorage.getItem('miniprofile.session')).accessToken)
+  const pictured = await carryOut(await copied(page, 'upload'), { accessToken })
+  assert.match(pictured.updateProfile.user.avatar.url, /-512\.jpg$/)
+  const curl = await copied(page, 'curl')
+  const shell = (text) => JSON.parse(execFileSync('bash', ['-c', `TOKEN=${accessToken}\n${text}`], { cwd: folder }))
+  assert.match(shell(curl).data.updateProfile.user.avatar.url, /-512\.jpg$/)
+  assert.match(await copied(page, 'client'), /createClient\(\{ url: .*client\.setAvatar\(filePath\)/s)
+  await tab(page, 'Me')
+  const request = await copied(page, 'request')
+  assert.ok(!request.includes(accessToken), 'a token is copied without being asked for')
+  assert.equal((await carryOut(request, { accessToken })).me.id, me.id)
+  assert.equal(shell(await copied(page, 'curl')).data.me.id, me.id)
+  assert.match(await copied(page, 'client'), /client\.query\(`\n\s+query Me/)
+  await page.locator('[data-test=copy-as]').click()
+  assert.ok(await page.locator('[data-form=upload]').isDisabled(), 'wx.uploadFile is offered where nothing is uploaded')
+  await shoot(page, '3-copy')
+  await page.locator('dialog.copy header button').click()
+  await tab(page, 'Login')
+  assert.equal((await carryOut(await copied(page, 'request'))).login.created, true)
+  assert.equal(shell(await copied(page, 'curl')).data.login.user.id, me.id)
+
+  // Docs, explorer, history.
+  for (const [panel, text] of [['docs', 'Root Types'], ['explorer', 'refreshSession'], ['history', 'SetPicture'], ['operations', 'Set the nickname']]) {
+    await page.locator(`[data-panel=${panel}]`).click()
+    await page.locator('.panel').getByText(text).first().waitFor()
+  }
+
+  // Chinese, and that it lasts; who is signed in lasts as long as the tab, and no longer.
+  await page.locator('[data-test=language]').click()
+  await page.getByRole('button', { name: '运行', exact: true }).waitFor()
+  assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN')
+  await page.reload()
+  await page.getByRole('button', { name: '运行', exact: true }).waitFor()
+  await account.waitFor()
+  await page.locator('[data-panel=docs]').click()
+  await page.locator('.panel').getByText('根类型').waitFor()
+  const other = await page.context().newPage()
+  await other.goto(`${origin}/playground`)
+  await other.locator('[data-person=ming]').waitFor()
+  await other.close()
+  await tab(page, 'Sessions')
+  const before = (await run(page)).data.me.sessions.length
+  await shoot(page, '4-chinese')
+
+  // An expired token is renewed: once, for all who wait; so is one that the server
+  // does not take.
+  const refreshes = () => requests.filter((r) => r.postData()?.includes('refreshSession')).length
+  for (const spoiled of [{ expires: 1 }, { accessToken: 'x' }]) {
+    await page.evaluate((change) => {
+      const key = 'miniprofile.session'
+      sessionStorage.setItem(key, JSON.stringify({ ...JSON.parse(sessionStorage.getItem(key)), ...change }))
+    }, spoiled)
+    requests = []
+    await page.reload()
+    await page.locator('.query .view-line').first().waitFor()
+    const { data } = await run(page)
+    assert.equal(data.me.sessions.length, before) // so the open tab is still the one
+    assert.equal(refreshes(), 1)
+  }
+
+  // Signing out ends the session on the server too.
+  assert.equal(await page.locator('.tabs .graphiql-tab').count(), tabs, 'a reload makes no tabs')
+  const last = await page.evaluate(() => JSON.parse(sessionStorage.getItem('miniprofile.session')).accessToken)
+  await account.click()
+  await page.locator('[data-test=sign-out]').click()
+  await page.locator('[data-person=ming]').waitFor()
+  const dead = await fetch(`${origin}/graphql`, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${last}` }, body: '{"query":"{ me { id } }"}' })
+  assert.equal((await dead.json()).errors[0].extensions.code, 'UNAUTHENTICATED')
+  assert.equal(await page.evaluate(() => sessionStorage.getItem('miniprofile.session')), null)
+  assert.equal((await run(page)).errors[0].extensions.code, 'UNAUTHENTICATED')
+  await outcome(page).getByText('刷新会话；不行就重新登录。').waitFor()
+
+  // An operation whose tab was closed opens again, whole.
+  await tab(page, 'SetNickname')
+  await page.locator('.tabs .graphiql-tab', { hasText: 'SetNickname' }).locator('button').last().click()
+  await page.waitForFunction((n) => document.querySelectorAll('.tabs .graphiql-tab').length === n, tabs - 1)
+  await page.locator('[data-panel=operations]').click()
+  await page.locator('.library').getByText('修改昵称', { exact: true }).click()
+  await page.locator('.query .view-lines', { hasText: 'SetNickname' }).waitFor()
+  await page.locator('.side .view-lines', { hasText: 'nickname' }).waitFor()
+  assert.equal((await run(page)).errors[0].extensions.code, 'UNAUTHENTICATED')
+
+  // Trouble tells what a client does about it.
+  await page.getByRole('button', { name: '更多…' }).click()
+  await page.locator('.troubles button', { hasText: 'blocked' }).click()
+  await page.locator('dialog .problem', { hasText: 'ACCOUNT_BLOCKED' }).waitFor()
+  await shoot(page, '5-persons')
+  await page.locator('dialog .own input').fill('zhang-san')
+  await page.locator('dialog .own button').click()
+  await account.getByText('zhang-san').waitFor()
+
+  // A session that is signed in by running an operation is the page's too, and one
+  // that is logged out is not.
+  await tab(page, 'Logout')
+  assert.equal((await run(page)).data.logout.ended, 1)
+  await page.locator('[data-person=ming]').waitFor()
+  await tab(page, 'Login')
+  await run(page)
+  await account.waitFor()
+  await tab(page, 'Refresh')
+  assert.ok((await run(page)).data.refreshSession.tokens.accessToken)
+  await tab(page, 'Me')
+  assert.ok((await run(page)).data.me.id)
+  await page.context().close()
+
+  // Dark, by the system's wish; the switch overrules it.
+  const dark = await open({ colorScheme: 'dark', locale: 'zh-CN' }, '/playground')
+  await dark.locator('[data-person=hong]').click()
+  await dark.locator('[data-test=account]').waitFor()
+  await tab(dark, 'Me')
+  await run(dark)
+  const shade = () => dark.evaluate(() => getComputedStyle(document.querySelector('.playground')).backgroundColor)
+  const night = await shade()
+  await shoot(dark, '6-dark')
+  await dark.locator('[data-panel=explorer]').click()
+  await dark.locator('.panel').getByText('字段浏览器').waitFor()
+  await shoot(dark, '7-dark-explorer')
+  await dark.locator('[data-test=theme]').click()
+  assert.notEqual(await shade(), night)
+  await dark.context().close()
+
+  // A phone: all is there, nothing is wider than the screen.
+  const phone = await open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2, locale: 'zh-CN' }, '/playground')
+  await shoot(phone, '8-phone')
+  await phone.locator('[data-person=hong]').tap()
+  await phone.locator('[data-test=account]').waitFor()
+  await phone.locator('[data-panel=operations]').tap()
+  await phone.locator('.library').getByText('上传头像', { exact: true }).tap()
+  await phone.locator('[data-test=file]').setInputFiles(join(folder, 'photo.jpg'))
+  await run(phone)
+  await phone.waitForFunction(() => document.querySelector('img[data-test=picture]')?.naturalWidth === 512)
+  assert.ok(await phone.locator('.json').isVisible(), 'a phone shows the answer when it comes')
+  await shoot(phone, '9-phone-answer')
+  await phone.locator('.panes [data-pane=variables]').tap()
+  assert.ok(await phone.locator('.side').isVisible())
+  await phone.locator('[data-test=copy-as]').tap()
+  await shoot(phone, '10-phone-copy')
+  for (const width of [390, 320]) {
+    await phone.setViewportSize({ width, height: 844 })
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `wider than ${width}`)
+  }
+  await phone.context().close()
+  return { ready: page.ready, readyAgain }
+}
+
+async function production() {
+  const page = await open({}, '/playground')
+  assert.equal(await page.locator('[data-person], .persons, dialog.sign-in, .badge').count(), 0, 'persons outside the sandbox')
+  const input = page.locator('form.token input')
+  assert.equal(await input.getAttribute('type'), 'password')
+  await shoot(page, '11-production')
+  await input.fill('no token')
+  await page.locator('form.token button').click()
+  await page.locator('.problem', { hasText: 'UNAUTHENTICATED' }).waitFor()
+  await input.fill(token)
+  await page.locator('form.token button').click()
+  await page.locator('[data-test=account]').waitFor()
+  await tab(page, 'Me')
+  assert.ok((await run(page)).data.me.id)
+  await page.locator('[data-panel=docs]').click()
+  await page.locator('.panel').getByText('Root Types').waitFor()
+  await page.locator('[data-test=account]').click()
+  await page.locator('[data-test=sign-out]').click()
+  await input.waitFor()
+  return { ready: page.ready }
+}
+
+try {
+  const figures = await (mode === 'production' ? production() : sandbox())
+  assert.deepEqual(problems, [])
+  console.log(JSON.stringify(figures))
+} catch (error) {
+  for (const context of browser.contexts()) {
+    for (const page of context.pages()) await page.screenshot({ path: join(folder, 'failed.png') }).catch(() => {})
+  }
+  console.error(error.stack, '\n', problems.join('\n'))
+  process.exitCode = 1
+} finally {
+  await browser.close()
+}

@@ -1,0 +1,129 @@
+// Who is signed in, on a bad network: without a browser, against a server that
+// loses answers.
+import assert from 'node:assert/strict'
+import { beforeEach, test } from 'node:test'
+
+const storage = () => {
+  const items = new Map()
+  return { getItem: (k) => items.get(k) ?? null, setItem: (k, v) => items.set(k, v), removeItem: (k) => items.delete(k) }
+}
+globalThis.sessionStorage = storage()
+const { identify, notice, run, session, signIn, signOut } = await import('../src/session.js')
+
+// The server: tokens are counted, and only the newest is taken.
+let sent, newest, lose, dead
+const later = () => new Promise((resolve) => { setTimeout(resolve, 5) })
+const tokens = () => {
+  newest++
+  return { accessToken: `a${newest}`, refreshToken: `r${newest}`, accessTokenExpiresAt: new Date(Date.now() + 900_000).toISOString() }
+}
+const refused = { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }], data: { me: null } }
+
+function answer(query, variables, token) {
+  if (query.includes('login(')) return { data: { login: { tokens: tokens() } } }
+  if (query.includes('refreshSession')) return dead ? refused : { data: { refreshSession: { tokens: tokens() } } }
+  if (dead || token !== `Bearer a${newest}`) return refused
+  if (query.includes('logout')) {
+    dead = true
+    return { data: { logout: { ended: 1 } } }
+  }
+  return { data: { me: { id: token } } }
+}
+
+globalThis.fetch = async (_, { headers, body }) => {
+  const { query, variables } = JSON.parse(body)
+  sent.push({ query, variables })
+  const text = JSON.stringify(answer(query, variables, headers.Authorization))
+  await later()
+  if (lose > 0) {
+    lose--
+    throw new TypeError('network')
+  }
+  return { status: 200, headers: new Headers({ Date: new Date().toUTCString() }), text: async () => text }
+}
+
+beforeEach(() => {
+  [sent, newest, lose, dead] = [[], 0, 0, false]
+  session.set(null)
+  notice.set(null)
+})
+
+const me = () => run({ query: 'query Me { me { id } }' }, { fields: ['me'] })
+const count = (text) => sent.filter(({ query }) => query.includes(text)).length
+
+test('many that find the token expired wait for one refresh', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), expires: Date.now() - 1 })
+  for (const { answer: { data } } of await Promise.all(Array.from({ length: 20 }, me))) assert.equal(data.me.id, 'Bearer a2')
+  assert.equal(count('refreshSession'), 1)
+  assert.deepEqual(JSON.parse(sessionStorage.getItem('miniprofile.session')).refreshToken, 'r2')
+})
+
+test('many whose token the server refuses wait for one refresh, and repeat once', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), accessToken: 'spoiled' })
+  for (const { answer: { data } } of await Promise.all(Array.from({ length: 20 }, me))) assert.equal(data.me.id, 'Bearer a2')
+  assert.equal(count('refreshSession'), 1)
+  assert.equal(count('query Me'), 40)
+})
+
+test('who hears late that the token is refused takes the one that is there by now', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), accessToken: 'spoiled' })
+  const late = me()
+  session.set({ ...session.get(), accessToken: 'a1' })
+  assert.equal((await late).answer.data.me.id, 'Bearer a1')
+  assert.equal(count('refreshSession'), 0)
+})
+
+test('a refresh whose answer is lost is repeated and signs nobody out', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), expires: Date.now() - 1 })
+  lose = 1
+  assert.ok((await me()).answer.data.me.id)
+  assert.equal(count('refreshSession'), 2)
+})
+
+test('a dead session is forgotten, once that is certain', async () => {
+  await signIn('ming')
+  lose = 9
+  await assert.rejects(me())
+  assert.ok(session.get(), 'a network that is away signs nobody out')
+  lose = 0
+  dead = true
+  await me()
+  assert.equal(session.get(), null)
+  assert.equal(sessionStorage.getItem('miniprofile.session'), null)
+})
+
+test('a login whose answer is lost is repeated with the same code and request id', async () => {
+  lose = 1
+  assert.ok(await signIn('hong'))
+  const [first, second] = sent.filter(({ query }) => query.includes('login(')).map(({ variables }) => variables.input)
+  assert.deepEqual(first, second)
+  assert.match(first.code, /^hong~/)
+  assert.ok(first.requestId.length >= 16)
+})
+
+test('what was asked for one person says nothing of the next', async () => {
+  await signIn('ming')
+  const asked = identify()
+  await signIn('hong')
+  await asked
+  assert.equal(session.get().person, 'hong')
+  assert.equal(session.get().user.id, 'Bearer a2')
+})
+
+test('signing out ends it here, whatever the server says', async () => {
+  await signIn('ming')
+  lose = 9
+  await signOut()
+  assert.equal(session.get(), null)
+})
+
+test('an Authorization of one\'s own is left alone', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), accessToken: 'spoiled' })
+  const { answer: { data } } = await run({ query: 'query Me { me { id } }' }, { fields: ['me'], headers: { authorization: 'Bearer mine' } })
+  assert.equal(data.me, null)
+})

@@ -1,0 +1,104 @@
+// What the page makes of a schema and of an operation, without a browser.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { buildSchema, extendSchema, parse, validate } from 'graphql'
+import { forms } from '../src/copy.js'
+import { holds, operationOf, uploadsOf, withNull } from '../src/document.js'
+import { operationsFor } from '../src/operations.js'
+import { fill } from '../src/placeholders.js'
+
+const schema = buildSchema(readFileSync(new URL('../../schema.graphqls', import.meta.url), 'utf8'))
+const sandbox = { apps: ['wxsandbox0000000'] }
+const has = (type, field) => Boolean(schema.getType(type)?.getFields()[field])
+
+// A schema like those of the servers to come.
+const younger = (() => {
+  const additions = [
+    ['Mutation', 'bindPhoneNumber', 'extend type Mutation { bindPhoneNumber(input: XBindInput!): XBindPayload! } input XBindInput { code: String encryptedData: String move: Boolean! } type XBindPayload { user: User! }'],
+    ['Mutation', 'recordConsent', 'extend type Mutation { recordConsent(input: XConsentInput!): XConsentPayload! } input XConsentInput { scope: XScope! purpose: String! policyVersion: String! note: String } enum XScope { PROFILE PHONE } type XConsentPayload { consent: XConsent! } type XConsent { scope: XScope! at: Time! }'],
+    ['Mutation', 'deleteAccount', 'extend type Mutation { deleteAccount(input: XDeleteInput!): XDeletePayload! } input XDeleteInput { code: String! } type XDeletePayload { at: Time! }'],
+    ['User', 'export', 'extend type User { export: JSON! }'],
+  ]
+  const missing = additions.filter(([type, field]) => !has(type, field)).map(([, , text]) => text)
+  return missing.length ? extendSchema(schema, parse(missing.join('\n'))) : schema
+})()
+
+test('the operations that a server can do are ready, valid, and explained twice', () => {
+  for (const [server, wanted] of [
+    [schema, ['Log in', 'Who am I', 'Set the nickname', 'Set the picture', 'Sessions', 'Refresh', 'Log out']],
+    [younger, ['Phone number', 'Record consent', 'Export my data', 'Delete the account']],
+  ]) {
+    const operations = operationsFor(server, sandbox)
+    for (const name of wanted) assert.ok(operations.some(({ en }) => en === name), name)
+    for (const { query, variables, zh, comment } of operations) {
+      assert.deepEqual(validate(server, parse(query)), [], query)
+      if (variables) JSON.parse(variables)
+      assert.match(query, /^# [^\n]*\p{Script=Han}[^\n]*\n# [A-Z]/u)
+      assert.match(zh, /\p{Script=Han}/u)
+      assert.equal(comment.length, 2)
+    }
+  }
+  if (!has('Mutation', 'deleteAccount')) {
+    assert.ok(!operationsFor(schema, sandbox).some(({ en }) => en === 'Delete the account'), 'an operation that the server lacks')
+  }
+})
+
+test('what is made for a younger schema can be run', () => {
+  const named = (name) => operationsFor(younger, sandbox).find(({ en }) => en === name)
+  if (!has('Mutation', 'bindPhoneNumber')) {
+    assert.deepEqual(JSON.parse(named('Phone number').variables), { input: { code: 'phone~13800138000~{{nonce}}', move: true } })
+  }
+  if (!has('Mutation', 'recordConsent')) {
+    assert.deepEqual(JSON.parse(named('Record consent').variables).input.scope, 'PROFILE')
+  }
+  if (!has('User', 'export')) assert.match(named('Export my data').query, /me \{\n {4}export\n/)
+})
+
+test('outside the sandbox no operation has a code of the sandbox', () => {
+  for (const { variables } of operationsFor(younger, { apps: [] })) assert.doesNotMatch(variables, /~|person/)
+})
+
+test('uploads are found wherever a variable takes one', () => {
+  const paths = (text) => uploadsOf(schema, operationOf(text))
+  assert.deepEqual(paths('mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { user { id } } }'), ['variables.input.avatar'])
+  assert.deepEqual(paths('mutation($file: Upload) { updateProfile(input: {avatar: $file}) { user { id } } }'), ['variables.file'])
+  assert.deepEqual(paths('mutation($n: Int, $x: Nothing) { logout { ended } }'), [])
+  assert.equal(operationOf('{ me {'), undefined)
+  assert.ok(holds({ input: { avatar: null } }, 'variables.input.avatar'))
+  assert.ok(!holds({ input: 5 }, 'variables.input.avatar'))
+  assert.deepEqual(withNull({ input: { nickname: 'x' } }, 'variables.input.avatar'), { input: { nickname: 'x', avatar: null } })
+})
+
+test('placeholders are put in each time anew', () => {
+  const one = fill({ input: { code: '{{person}}~{{nonce}}', list: ['{{requestId}}', 1, null, '{{other}}'] } }, { person: 'hong' })
+  assert.match(one.input.code, /^hong~[0-9a-f]{24}$/)
+  assert.match(one.input.list[0], /^[0-9a-f]{24}$/)
+  assert.deepEqual(one.input.list.slice(1), [1, null, '{{other}}'])
+  assert.notEqual(one.input.code, fill(one.input.code.replace(/~.*/, '~{{nonce}}'), null))
+})
+
+test('an operation is written down so that no text breaks out of it', () => {
+  const nasty = "'; `${1}` \\ \" $(touch x) \n 小明"
+  const query = 'mutation N($input: UpdateProfileInput!) { updateProfile(input: $input) { user { nickname(x: "`${1}`") } } }'
+  const operation = {
+    url: 'http://x/graphql', query, operationName: 'N', variables: { input: { nickname: nasty, 'odd-name': [{ a: [] }] } },
+    uploads: ['variables.input.avatar'], token: null, session: null, say: (en) => en,
+  }
+  for (const { id, write } of forms) {
+    if (id === 'curl') continue // the browser's test runs that one
+    let seen
+    const wx = {
+      request: ({ data }) => { seen = data },
+      chooseMedia: ({ success }) => success({ tempFiles: [{ tempFilePath: 'p' }] }),
+      uploadFile: ({ formData }) => { seen = JSON.parse(formData.operations) },
+      getStorageSync: () => 't',
+    }
+    const require = () => ({ createClient: () => ({ query: async (q, variables) => { seen = { query: q, variables } } }) })
+    new Function('wx', 'require', write(operation))(wx, require)
+    const { avatar, ...input } = seen.variables.input
+    assert.deepEqual(input, operation.variables.input, id)
+    assert.equal(avatar, id === 'upload' ? null : undefined)
+    assert.equal(seen.query.replaceAll(/\s+/g, ' ').trim(), query.replaceAll(/\s+/g, ' '), id)
+  }
+})
