@@ -31,6 +31,28 @@ var (
 	ErrNotSent = errors.New("not sent")
 	// ErrNotFound: there is no such picture.
 	ErrNotFound = errors.New("not found")
+	// ErrContentRejected: WeChat judges a nickname or picture unfit to be shown.
+	ErrContentRejected = errors.New("content rejected")
+	// ErrConsentRequired: the operator demands a consent for this, and there is none.
+	ErrConsentRequired = errors.New("consent required")
+)
+
+// What package wechat tells the core beside the errors above. None of these
+// reaches a client: the core knows what to do.
+var (
+	// ErrTokenRejected: WeChat refuses the access token. The core renews it once
+	// and repeats the call once.
+	ErrTokenRejected = errors.New("access token rejected")
+	// ErrSessionKeyStale: the session_key is no longer WeChat's. The client logs in again.
+	ErrSessionKeyStale = errors.New("session_key stale")
+	// ErrNotSeen: WeChat judges the content only of who was in the app lately.
+	ErrNotSeen = errors.New("person not seen lately")
+	// ErrTicketRejected: the ticket of the third-party platform is too old or wrong.
+	ErrTicketRejected = errors.New("component ticket rejected")
+	// ErrNotAuthorized: the merchant has not authorised the third-party platform, or no longer.
+	ErrNotAuthorized = errors.New("not authorized by the merchant")
+	// ErrPushRejected: a push is not WeChat's, or not for us, or too old.
+	ErrPushRejected = errors.New("push rejected")
 )
 
 // InvalidError says which input field is wrong and why, in words that may be
