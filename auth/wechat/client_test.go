@@ -55,7 +55,8 @@ func checkError(t *testing.T, err error, want ...error) {
 		}
 	}
 	for _, other := range []error{auth.ErrCodeRejected, auth.ErrBlocked, auth.ErrRateLimited, auth.ErrUpstream,
-		auth.ErrMisconfigured, auth.ErrNotSent, context.Canceled, context.DeadlineExceeded} {
+		auth.ErrMisconfigured, auth.ErrNotSent, auth.ErrTokenRejected, auth.ErrSessionKeyStale, auth.ErrNotSeen,
+		auth.ErrTicketRejected, auth.ErrNotAuthorized, auth.ErrPushRejected, context.Canceled, context.DeadlineExceeded} {
 		wanted := false
 		for _, w := range want {
 			wanted = wanted || w == other
