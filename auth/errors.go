@@ -65,6 +65,18 @@ type InvalidError struct {
 // Error gives field and reason.
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 
+// FieldError adds to an error which input field it is about.
+type FieldError struct {
+	Field string
+	Err   error
+}
+
+// Error gives the error inside and the field.
+func (e *FieldError) Error() string { return e.Err.Error() + ": " + e.Field }
+
+// Unwrap gives the error inside.
+func (e *FieldError) Unwrap() error { return e.Err }
+
 // LaterError adds to an error how long the client should wait before it tries again.
 type LaterError struct {
 	Err   error
