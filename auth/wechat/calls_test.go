@@ -314,7 +314,7 @@ func TestRefusals(t *testing.T) {
 		"media_check_async":        {61010: auth.ErrNotSeen, 87020: auth.ErrRateLimited, 40004: auth.ErrMisconfigured},
 		"api_start_push_ticket":    {40001: auth.ErrMisconfigured, 40013: auth.ErrMisconfigured, 61011: auth.ErrMisconfigured},
 		"api_component_token":      {61005: auth.ErrTicketRejected, 61006: auth.ErrTicketRejected, 61004: auth.ErrMisconfigured},
-		"api_query_auth":           {61003: auth.ErrNotAuthorized},
+		"api_query_auth":           {61003: auth.ErrNotAuthorized, 61009: auth.ErrNotAuthorized, 61010: auth.ErrNotAuthorized},
 		"api_authorizer_token":     {61003: auth.ErrNotAuthorized, 61023: auth.ErrNotAuthorized},
 		"component/jscode2session": {40029: auth.ErrCodeRejected, 40226: auth.ErrBlocked, 61003: auth.ErrNotAuthorized, 61007: auth.ErrNotAuthorized},
 	} {

@@ -12,7 +12,10 @@ import (
 var (
 	startPushTicket = endpoint{name: "api_start_push_ticket", path: "/cgi-bin/component/api_start_push_ticket", means: noToken}
 	componentToken  = endpoint{name: "api_component_token", path: "/cgi-bin/component/api_component_token", means: noToken}
-	queryAuth       = endpoint{name: "api_query_auth", path: "/cgi-bin/component/api_query_auth"}
+	queryAuth       = endpoint{name: "api_query_auth", path: "/cgi-bin/component/api_query_auth", means: map[int]error{
+		61009: auth.ErrNotAuthorized, // the code is invalid
+		61010: auth.ErrNotAuthorized, // the code is expired; elsewhere this number is about a person
+	}}
 	authorizerToken = endpoint{name: "api_authorizer_token", path: "/cgi-bin/component/api_authorizer_token", means: map[int]error{
 		40013: auth.ErrNotAuthorized, // the merchant's AppID: ours was good enough for the token
 	}}

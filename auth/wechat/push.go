@@ -97,7 +97,10 @@ func (c *Client) OpenPush(appID string, query url.Values, body []byte, now time.
 	if err != nil {
 		return auth.Push{}, rejected("neither JSON nor XML")
 	}
-	if len(d.keys) > 0 {
+	switch {
+	case len(d.keys) == 0 && told["encrypt"] != "" && told["msgtype"] == "":
+		return auth.Push{}, rejected("sealed, and there is no EncodingAESKey here")
+	case len(d.keys) > 0:
 		sealed := told["encrypt"]
 		switch {
 		case sealed == "":

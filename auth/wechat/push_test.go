@@ -269,6 +269,7 @@ func TestForgedPushes(t *testing.T) {
 		"plain where sealed":    {vectorApp, func() (url.Values, []byte) { return plainPush(message) }, nil},
 		"plain, encrypted type": {vectorApp, func() (url.Values, []byte) { return plainPush(message) }, func(q url.Values, _ *[]byte) { q.Set("encrypt_type", "aes") }},
 		"plain, forged":         {"wxplain", func() (url.Values, []byte) { return plainPush(message) }, func(q url.Values, _ *[]byte) { q.Set("signature", strings.Repeat("0", 40)) }},
+		"sealed, and no key":    {"wxplain", good, nil},
 		"plain, other app":      {"wxplain", func() (url.Values, []byte) { return plainPush(`{"MsgType":"event","AppID":"wxother"}`) }, nil},
 		"sealed for another":    {vectorApp, func() (url.Values, []byte) { return sealedPush(message, "wxother") }, nil},
 		"sealed for a longer":   {vectorApp, func() (url.Values, []byte) { return sealedPush(message, vectorApp+"x") }, nil},
@@ -399,6 +400,16 @@ func TestPushID(t *testing.T) {
 	}
 	if id(vectorApp, `{"MsgId":"10","CreateTime":1}`) != id(vectorApp, `{"MsgId":10,"CreateTime":2}`) {
 		t.Error("MsgId does not decide")
+	}
+}
+
+func BenchmarkOpenPush(b *testing.B) {
+	c := newPusher(b)
+	query, body := sealedPush(`{"ToUserName":"gh_1","FromUserName":"o","CreateTime":1714112445,"MsgType":"event","Event":"user_authorization_revoke","OpenID":"oA","RevokeInfo":"6"}`, vectorApp)
+	for b.Loop() {
+		if _, err := c.OpenPush(vectorApp, query, body, pushNow); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

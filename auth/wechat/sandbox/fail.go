@@ -65,7 +65,11 @@ func (f *faults) set(one fault) []fault {
 	if f.next[one.API] = one; *one.Times == 0 {
 		delete(f.next, one.API)
 	}
-	return slices.SortedFunc(maps.Values(f.next), func(a, b fault) int { return strings.Compare(a.API, b.API) })
+	all := []fault{} // not null in JSON
+	for _, api := range slices.Sorted(maps.Keys(f.next)) {
+		all = append(all, f.next[api])
+	}
+	return all
 }
 
 // nameOf is the name of an API by its path.

@@ -26,16 +26,16 @@ const (
 // Sandbox is WeChat's API as an http.Handler, for any number of requests at a
 // time, and below /sandbox/ what WeChat has not: see the package's comment.
 type Sandbox struct {
-	now      func() time.Time
-	apps     []string
-	apis     []string // the names of all calls
-	used     *usedCodes
-	people   *people
-	tokens   *tokens
+	now     func() time.Time
+	apps    []string
+	apis    []string // the names of all calls
+	used    *usedCodes
+	people  *people
+	tokens  *tokens
 	faults  *faults
-	post     *post
-	revoked  *revoked
-	mux      *http.ServeMux
+	post    *post
+	revoked *revoked
+	mux     *http.ServeMux
 }
 
 // New makes a sandbox that serves the apps of appIDs, or AppID when there are
