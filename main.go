@@ -19,6 +19,8 @@ var version = "dev"
 // commands are what the binary can do. Serve is what it does when told nothing.
 type commands struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Serve the API (the default)."`
+	Merge   mergeUsers  `cmd:"" help:"Merge two accounts that are one person."`
+	Jobs    deadJobs    `cmd:"" help:"Count the jobs that were given up, or run them again."`
 	Version versionText `cmd:"" help:"Print the version."`
 }
 

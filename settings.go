@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -19,7 +20,16 @@ type settings struct {
 	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
 	Apps       string   `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
 	WeChatURL  string   `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
+	Push       string   `env:"WECHAT_PUSH" name:"wechat-push" placeholder:"APPID:TOKEN:AESKEY,…" help:"What the console of each mini program shows for its message push, to /wechat/push/APPID. A fourth part is the AES key before the last change."`
+	Component  string   `env:"WECHAT_COMPONENT" name:"wechat-component" placeholder:"APPID:SECRET:TOKEN:AESKEY" help:"The third-party platform, whose merchants' mini programs may log in; its pushes go to /wechat/component. A fifth part is the AES key before the last change."`
 	SandboxAny bool     `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
+
+	RequireConsent bool          `env:"MINIPROFILE_REQUIRE_CONSENT" help:"Refuse to set data of a user without their consent to it."`
+	ContentCheck   string        `env:"MINIPROFILE_CONTENT_CHECK" default:"off" enum:"off,wechat" help:"Who judges nicknames and pictures: off or wechat."`
+	ContentDoubt   string        `env:"MINIPROFILE_CONTENT_DOUBT" default:"reject" enum:"reject,accept" help:"What happens to what WeChat cannot judge: reject or accept."`
+	ContentTimeout time.Duration `env:"MINIPROFILE_CONTENT_TIMEOUT" default:"1h" placeholder:"DURATION" help:"How long a picture waits for WeChat's verdict before it counts as one that WeChat cannot judge."`
+	DeletionDelay  time.Duration `env:"MINIPROFILE_DELETION_DELAY" default:"0s" placeholder:"DURATION" help:"How long a login restores a deleted account, before its data is erased."`
+	DeletedAudit   time.Duration `env:"MINIPROFILE_DELETED_AUDIT" name:"deleted-audit" default:"720h" placeholder:"DURATION" help:"How long the audit of a deleted account is kept, without anything that says whose it was; 0s for not at all."`
 }
 
 // defaultListen is for a laptop: nobody else can reach it.

@@ -31,6 +31,9 @@ var (
 	ErrNotSent = errors.New("not sent")
 	// ErrNotFound: there is no such picture.
 	ErrNotFound = errors.New("not found")
+	// ErrLogInAgain comes with ErrUnauthenticated when refreshing is no help: only a
+	// new wx.login gives the server a session_key that fits.
+	ErrLogInAgain = errors.New("log in again with wx.login")
 	// ErrContentRejected: WeChat judges a nickname or picture unfit to be shown.
 	ErrContentRejected = errors.New("content rejected")
 	// ErrConsentRequired: the operator demands a consent for this, and there is none.

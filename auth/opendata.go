@@ -26,10 +26,6 @@ type ImportWeChatProfilePayload struct{ User *User }
 // maxOpenData bounds rawData and encryptedData in bytes; WeChat's have some 600.
 const maxOpenData = 8 << 10
 
-// ErrLogInAgain comes with ErrUnauthenticated when refreshing is no help: only a
-// new wx.login gives the server a session_key that fits.
-var ErrLogInAgain = errors.New("log in again with wx.login")
-
 // ImportWeChatProfile sets nickname, gender and region to what WeChat told the
 // client, where they are empty. The data is proved by the session_key, or refused.
 // A picture is not fetched: the client uploads it. The placeholder nickname that

@@ -20,6 +20,8 @@ type Config struct {
 	Version string // told at /
 	// Introspection lets clients ask for the GraphQL schema; see graph.Options.
 	Introspection bool
+	// Sandbox, when set, answers what comes to /sandbox/: the simulated WeChat.
+	Sandbox http.Handler
 	// Logger gets the access log and what goes wrong; nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -30,13 +32,14 @@ type Server struct {
 	graph    *graph.Handler
 	index    []byte
 	ready    readiness
+	sandbox  http.Handler
 	log      *slog.Logger
 	draining atomic.Bool // after Run was told to end
 }
 
 // New makes a Server. It opens nothing and starts nothing.
 func New(config Config) *Server {
-	s := &Server{core: config.Core, log: config.Logger}
+	s := &Server{core: config.Core, sandbox: config.Sandbox, log: config.Logger}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -70,6 +73,15 @@ func (s *Server) route(path string) (string, handler) {
 	}
 	if strings.HasPrefix(path, avatarsPath) {
 		return avatarsPath + "{name}", reading(s.avatar)
+	}
+	if appID, ok := strings.CutPrefix(path, pushPath); ok && appID != "" {
+		return pushPath + "{appid}", func(x *exchange, r *http.Request) { s.push(x, r, appID) }
+	}
+	if path == componentPath {
+		return path, func(x *exchange, r *http.Request) { s.push(x, r, "") }
+	}
+	if s.sandbox != nil && strings.HasPrefix(path, sandboxPath) {
+		return sandboxPath, func(x *exchange, r *http.Request) { s.sandbox.ServeHTTP(x, r) }
 	}
 	return "none", func(x *exchange, _ *http.Request) { x.fail(graph.FaultOf(auth.ErrNotFound)) }
 }
