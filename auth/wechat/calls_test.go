@@ -448,6 +448,10 @@ func TestOddReplies(t *testing.T) {
 			continue
 		}
 		checkFailed(t, got, calls[row.call].zero, err, row.is...)
+		var e *Error
+		if errors.As(err, &e); e.Code != 0 || row.is[0] == auth.ErrUpstream && e.Status != http.StatusOK {
+			t.Errorf("%s %s: %+v", row.call, row.reply, e)
+		}
 	}
 }
 

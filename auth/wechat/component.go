@@ -85,9 +85,9 @@ func (a *authorization) check(at *endpoint) (auth.Authorization, error) {
 	case err != nil:
 		return auth.Authorization{}, err
 	case checkAppID(a.AppID) != nil:
-		return auth.Authorization{}, at.wrong(0, "reply without a proper AppID")
+		return auth.Authorization{}, at.lacks("reply without a proper AppID")
 	case !isToken(a.RefreshToken):
-		return auth.Authorization{}, at.wrong(0, "reply without a proper refresh token")
+		return auth.Authorization{}, at.lacks("reply without a proper refresh token")
 	}
 	return auth.Authorization{AppID: a.AppID, Token: token, RefreshToken: a.RefreshToken}, nil
 }

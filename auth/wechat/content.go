@@ -59,7 +59,7 @@ func (c *Client) CheckText(ctx context.Context, token, openID, text string) (aut
 	if judged := suggestion(r.Result.Suggest); judged != "" {
 		return judged, nil
 	}
-	return "", textCheck.wrong(0, "reply without a verdict")
+	return "", textCheck.lacks("reply without a verdict")
 }
 
 // CheckPicture has a picture judged later. pictureURL is one that WeChat can read
@@ -80,7 +80,7 @@ func (c *Client) CheckPicture(ctx context.Context, token, openID, pictureURL str
 		return "", err
 	}
 	if r.TraceID == "" || len(r.TraceID) > MaxID || !printable(r.TraceID) {
-		return "", pictureCheck.wrong(0, "reply without a proper trace_id")
+		return "", pictureCheck.lacks("reply without a proper trace_id")
 	}
 	return r.TraceID, nil
 }

@@ -31,7 +31,7 @@ func (c *Client) PhoneNumber(ctx context.Context, token, appID, code string) (au
 	phone, ok := r.Info.number()
 	switch {
 	case !ok:
-		return auth.PhoneNumber{}, userPhoneNumber.wrong(0, "reply without a proper phone number")
+		return auth.PhoneNumber{}, userPhoneNumber.lacks("reply without a proper phone number")
 	case string(r.Info.Watermark.AppID) != appID:
 		return auth.PhoneNumber{}, userPhoneNumber.refused("number for another app", auth.ErrCodeRejected)
 	}

@@ -57,6 +57,9 @@ func (at *endpoint) wrong(status int, reason string) error {
 	return &Error{API: at.name, Status: status, Reason: reason, is: []error{auth.ErrUpstream}}
 }
 
+// lacks is the error of a reply that says all is well and does not give what it must.
+func (at *endpoint) lacks(reason string) error { return at.wrong(http.StatusOK, reason) }
+
 // refused is the error of a call that is not made because of what it was given.
 func (at *endpoint) refused(reason string, is error) error {
 	return &Error{API: at.name, Reason: reason, is: []error{is}}

@@ -42,9 +42,9 @@ func (c *Client) ResetSessionKey(ctx context.Context, token, openID, sessionKey 
 	}
 	switch {
 	case r.OpenID != openID:
-		return "", resetSession.wrong(0, "reply about another person")
+		return "", resetSession.lacks("reply about another person")
 	case !isSessionKey(r.SessionKey):
-		return "", resetSession.wrong(0, "reply without a proper session_key")
+		return "", resetSession.lacks("reply without a proper session_key")
 	}
 	return r.SessionKey, nil
 }

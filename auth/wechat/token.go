@@ -50,9 +50,9 @@ type lifetime struct {
 func (l lifetime) token(at *endpoint, value string) (auth.Token, error) {
 	switch {
 	case !isToken(value):
-		return auth.Token{}, at.wrong(0, "reply without a proper token")
+		return auth.Token{}, at.lacks("reply without a proper token")
 	case l.Seconds <= 0:
-		return auth.Token{}, at.wrong(0, "reply without the life of the token")
+		return auth.Token{}, at.lacks("reply without the life of the token")
 	}
 	life := time.Duration(min(int64(l.Seconds), int64(maxLife/time.Second))) * time.Second
 	return auth.Token{Value: value, Life: life}, nil

@@ -61,8 +61,9 @@
 //
 // The platform is ComponentAppID with the AppSecret Secret. Every app whose AppID
 // begins with wxmerchant is a merchant of it, until POST /sandbox/push says
-// unauthorized of it. api_start_push_ticket has a ticket pushed at once; no more
-// come by themselves.
+// unauthorized of it. api_start_push_ticket has a ticket pushed at once, and so has
+// POST /sandbox/push with component_verify_ticket; none comes by itself. So a
+// merchant is won over by that event, then by authorized.
 //
 // # Pushes
 //
