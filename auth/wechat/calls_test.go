@@ -252,7 +252,7 @@ func TestCallsTimeOut(t *testing.T) {
 	for name, row := range calls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := row.call(t.Context(), newPlatform(t, base, 50*time.Millisecond))
+			got, err := row.call(t.Context(), newPlatform(t, base, 500*time.Millisecond))
 			checkFailed(t, got, row.zero, err, auth.ErrUpstream)
 		})
 	}

@@ -199,10 +199,10 @@ func TestTimeouts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			base := serve(t, h)
-			_, err := newClient(t, base, 50*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
+			_, err := newClient(t, base, 500*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
 			checkError(t, err, auth.ErrUpstream)
 
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			_, err = newClient(t, base, time.Minute).CodeToSession(ctx, testApp, testCode)
 			checkError(t, err, auth.ErrUpstream, context.DeadlineExceeded)
@@ -221,7 +221,7 @@ func TestSlowDrip(t *testing.T) {
 			<-tick.C
 		}
 	})
-	_, err := newClient(t, base, 100*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
+	_, err := newClient(t, base, 500*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
 	checkError(t, err, auth.ErrUpstream)
 }
 
@@ -283,7 +283,7 @@ func TestNotSent(t *testing.T) {
 	t.Run("TLS handshake without end", func(t *testing.T) {
 		t.Parallel()
 		l := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-		err := call(newClient(t, "https://"+l, 50*time.Millisecond), t.Context())
+		err := call(newClient(t, "https://"+l, 500*time.Millisecond), t.Context())
 		checkError(t, err, auth.ErrUpstream, auth.ErrNotSent)
 	})
 	t.Run("old TLS", func(t *testing.T) {

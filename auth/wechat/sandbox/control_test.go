@@ -242,7 +242,7 @@ func TestFail(t *testing.T) {
 		}
 	}
 	w.ask(http.MethodPost, "/sandbox/fail", `{"api":"msg_sec_check","how":"hang","times":9}`, 200)
-	impatient := w.dial(t, 50*time.Millisecond)
+	impatient := w.dial(t, 500*time.Millisecond)
 	_, err = impatient.CheckText(ctx, token, alice.OpenID, "x")
 	wantCode(t, err, 0, auth.ErrUpstream)
 	if said := w.ask(http.MethodPost, "/sandbox/fail", `{"api":"msg_sec_check","times":0}`, 200); said != `{"failing":[]}`+"\n" {

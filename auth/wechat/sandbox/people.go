@@ -11,19 +11,20 @@ type known struct {
 	key    string // the session_key
 }
 
-// people remembers, by openid, the last 65536 or more who logged in.
+// people remembers, by openid, the last who logged in, as many as most or more.
 type people struct {
+	most              int
 	mu                sync.Mutex
 	current, previous map[string]known
 }
 
-func newPeople() *people { return &people{current: map[string]known{}} }
+func newPeople(most int) *people { return &people{most: most, current: map[string]known{}} }
 
 // met remembers a person, in place of what was known.
 func (p *people) met(openID string, k known) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.current) >= maxPeople {
+	if len(p.current) >= p.most {
 		p.current, p.previous = map[string]known{}, p.current
 	}
 	p.current[openID] = k

@@ -46,7 +46,7 @@ func New(now func() time.Time, appIDs ...string) *Sandbox {
 	}
 	s := &Sandbox{
 		now: now, apps: slices.Clone(appIDs), mux: http.NewServeMux(),
-		used: newUsedCodes(now()), people: newPeople(), tokens: &tokens{now},
+		used: newUsedCodes(now()), people: newPeople(maxPeople), tokens: &tokens{now},
 		faults: &faults{}, post: newPost(), revoked: &revoked{},
 	}
 	for path, h := range map[string]http.HandlerFunc{
