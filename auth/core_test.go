@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/drivers/memory"
 )
 
@@ -28,6 +29,43 @@ type world struct {
 	wrapObjects func(drivers.Objects) drivers.Objects
 	secrets     []string
 	configure   func(*Config) // when set, has the last word
+	// When set, in the place of space: a store of another driver.
+	store   drivers.Store
+	objects drivers.Objects
+}
+
+func (w *world) openStore() drivers.Store {
+	if w.store != nil {
+		return w.store
+	}
+	return w.space.OpenStore()
+}
+
+func (w *world) openObjects() drivers.Objects {
+	if w.objects != nil {
+		return w.objects
+	}
+	return w.space.OpenObjects()
+}
+
+// onEachDriver runs a test on memory and on files.
+func onEachDriver(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, newWorld()) })
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld()
+		u := &url.URL{Scheme: "file", Opaque: t.TempDir()}
+		var err error
+		if w.store, err = file.OpenStore(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.store.Close() })
+		if w.objects, err = file.OpenObjects(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.objects.Close() })
+		test(t, w)
+	})
 }
 
 func newWorld() *world {
@@ -41,7 +79,7 @@ func newWorld() *world {
 // replica makes one more core on the world.
 func (w *world) replica(t testing.TB) *Core {
 	t.Helper()
-	store, objects := w.space.OpenStore(), w.space.OpenObjects()
+	store, objects := w.openStore(), w.openObjects()
 	if w.wrapStore != nil {
 		store = w.wrapStore(store)
 	}
@@ -91,8 +129,7 @@ type fakeWeChat struct {
 	pictures   []string         // the addresses that were sent to be checked
 	checkFails error            // of CheckPicture
 	component  string
-	tickets    int // asked for
-	merchants  map[string]bool
+	tickets    int                 // asked for
 	openData   map[string]OpenData // by encryptedData, or rawData
 	texted     []string
 }
@@ -359,7 +396,7 @@ func mustBeInvalid(t testing.TB, err error, field string) {
 func (w *world) records(t testing.TB, kind string) []drivers.Record {
 	t.Helper()
 	var all []drivers.Record
-	for r, err := range w.space.OpenStore().Scan(t.Context(), kind, "", "") {
+	for r, err := range w.openStore().Scan(t.Context(), kind, "", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -372,7 +409,7 @@ func (w *world) records(t testing.TB, kind string) []drivers.Record {
 func (w *world) blobs(t testing.TB) []string {
 	t.Helper()
 	var all []string
-	for o, err := range w.space.OpenObjects().List(t.Context(), "", "") {
+	for o, err := range w.openObjects().List(t.Context(), "", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,3 +423,11 @@ func ptr[T any](v T) *T { return &v }
 func set[T any](v T) Change[T] { return Change[T]{Given: true, To: &v} }
 
 func cleared[T any]() Change[T] { return Change[T]{Given: true} }
+
+// put writes a record over another.
+func (w *world) put(t testing.TB, record drivers.Record, v any) {
+	t.Helper()
+	if err := w.openStore().Commit(t.Context(), drivers.Replace(record, encode(v), record.Expires)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -398,6 +398,9 @@ type account struct {
 
 // account reads the user that uid is, or has become by merging.
 func (c *Core) account(ctx context.Context, uid string) (a account, err error) {
+	if uid == "" {
+		return account{}, nil
+	}
 	for range maxMerges {
 		records, err := c.get(ctx, userKey(uid))
 		if err != nil || !records[0].Exists() {
