@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"time"
 )
@@ -85,11 +86,8 @@ type WeChatSession struct {
 	SessionKey string // base64 of 16 bytes; never leaves the server
 }
 
-// String hides the session_key and the ids.
-func (WeChatSession) String() string { return "WeChat session" }
-
-// GoString hides the session_key and the ids.
-func (WeChatSession) GoString() string { return "WeChat session" }
+// Format tells nothing of it, whatever the verb.
+func (WeChatSession) Format(f fmt.State, _ rune) { fmt.Fprint(f, "WeChat session") }
 
 // Token is a token of WeChat's. Printing it shows nothing.
 type Token struct {
@@ -97,11 +95,8 @@ type Token struct {
 	Life  time.Duration // how long it is good from now
 }
 
-// String hides the token.
-func (Token) String() string { return "token" }
-
-// GoString hides the token.
-func (Token) GoString() string { return "token" }
+// Format tells nothing of it, whatever the verb.
+func (Token) Format(f fmt.State, _ rune) { fmt.Fprint(f, "token") }
 
 // Authorization is what a merchant's app gave the third-party platform. Printing
 // it shows nothing.
@@ -111,11 +106,8 @@ type Authorization struct {
 	RefreshToken string // renews Token; may be a new one each time
 }
 
-// String hides the tokens.
-func (Authorization) String() string { return "authorization" }
-
-// GoString hides the tokens.
-func (Authorization) GoString() string { return "authorization" }
+// Format tells nothing of it, whatever the verb.
+func (Authorization) Format(f fmt.State, _ rune) { fmt.Fprint(f, "authorization") }
 
 // PhoneNumber is a phone number that WeChat vouches for.
 type PhoneNumber struct {
@@ -177,8 +169,5 @@ type Push struct {
 	ID string
 }
 
-// String tells the event alone.
-func (p Push) String() string { return "push " + string(p.Event) }
-
-// GoString tells the event alone.
-func (p Push) GoString() string { return p.String() }
+// Format tells the event alone, whatever the verb.
+func (p Push) Format(f fmt.State, _ rune) { fmt.Fprint(f, "push "+string(p.Event)) }
