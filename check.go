@@ -83,8 +83,8 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 		return r
 	}
 	defer weChat.close()
-	r = append(r, check.WeChat(ctx, weChat.client, weChat.apps, weChat.sandbox)...)
-	if !weChat.sandbox {
+	r = append(r, check.WeChat(ctx, weChat.client, weChat.apps, weChat.sandbox != nil)...)
+	if weChat.sandbox == nil {
 		r = append(r, check.Clock(ctx, "WeChat", c.WeChatURL)...)
 	}
 	if u, err := url.Parse(c.objects()); err == nil && u.Scheme == "minio" {
@@ -94,5 +94,5 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 		}
 		r = append(r, check.Clock(ctx, "the object storage", scheme+u.Host)...)
 	}
-	return append(r, check.PublicURL(ctx, c.PublicURL, weChat.sandbox)...)
+	return append(r, check.PublicURL(ctx, c.PublicURL, weChat.sandbox != nil)...)
 }

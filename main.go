@@ -21,6 +21,8 @@ type commands struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Serve the API (the default)."`
 	Copy    copyAll     `cmd:"" help:"Copy all accounts and pictures to another store, and verify."`
 	Check   checkAll    `cmd:"" help:"Try the store, the objects, WeChat and everything else that the settings name."`
+	Merge   mergeUsers  `cmd:"" help:"Merge two accounts that are one person."`
+	Jobs    deadJobs    `cmd:"" help:"Count the jobs that were given up, or run them again."`
 	Version versionText `cmd:"" help:"Print the version."`
 }
 

@@ -51,7 +51,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 func TestReadmesAgree(t *testing.T) {
 	t.Parallel()
 	english, chinese := readmeBlocks(t, "README.md"), readmeBlocks(t, "README.zh-CN.md")
-	for _, language := range []string{"console", "sh", "json", "go"} {
+	for _, language := range []string{"console", "sh", "bash", "json", "go"} {
 		if !slices.Equal(english[language], chinese[language]) {
 			t.Errorf("the %s blocks differ", language)
 		}

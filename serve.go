@@ -112,7 +112,9 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	core, err := auth.New(auth.Config{
 		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
 		Issuer: issuer, PublicURL: publicURL, AvatarURL: s.AvatarURL, OldPictureLife: s.OldPictures,
-		ReadOnly: s.ReadOnly,
+		ReadOnly:       s.ReadOnly,
+		RequireConsent: s.RequireConsent, CheckContent: s.ContentCheck == "wechat", AcceptDoubtful: s.ContentDoubt == "accept",
+		PictureTimeout: s.ContentTimeout, DeletionDelay: s.DeletionDelay, DeletedAuditLife: s.DeletedAudit,
 	})
 	if err != nil {
 		return err
@@ -120,19 +122,35 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	defer core.Wait()
 	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
-	working.Go(func() { core.RunJobs(jobs, func(err error) { log.Warn("job failed", "error", err.Error()) }) })
+	working.Go(func() { core.RunJobs(jobs, func(err error) { logJob(log, err) }) })
 	defer working.Wait()
 	defer stopJobs()
 
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
-		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox, "readOnly", s.ReadOnly)
-	page := s.playground(weChat)
-	if page != nil {
+		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox != nil, "readOnly", s.ReadOnly)
+	config := server.Config{Core: core, Version: version, Introspection: weChat.sandbox != nil, Playground: s.playground(weChat), Logger: log}
+	if config.Playground != nil {
 		log.Info("playground", "url", publicURL+playground.Path)
 	}
-	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Playground: page, Logger: log}).Run(ctx, listener)
+	if weChat.sandbox != nil {
+		weChat.sandbox.PushTo("http://" + reachable(listener.Addr()))
+		config.Sandbox = weChat.sandbox
+	}
+	if dead, err := core.DeadJobs(ctx); err == nil && dead > 0 {
+		log.Error("jobs were given up, see miniprofile jobs", "dead", dead)
+	}
+	err = server.New(config).Run(ctx, listener)
 	log.Info("stopped")
 	return err
+}
+
+// logJob tells of a job that failed; that of a dead one is an error.
+func logJob(log *slog.Logger, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, auth.ErrJobDead) {
+		level = slog.LevelError
+	}
+	log.Log(context.Background(), level, "job failed", "error", err.Error())
 }
 
 // address is where to listen: PORT, which container platforms set, counts when
@@ -188,9 +206,9 @@ func (s *settings) secrets() ([]string, error) {
 // so introspection stays off outside the sandbox; and there it knows no persons.
 func (s *settings) playground(w *weChat) *playground.Handler {
 	switch {
-	case s.Playground == "off" || s.Playground == "auto" && !w.sandbox:
+	case s.Playground == "off" || s.Playground == "auto" && w.sandbox == nil:
 		return nil
-	case w.sandbox:
+	case w.sandbox != nil:
 		return playground.New(playground.Options{Apps: w.apps})
 	}
 	return playground.New(playground.Options{})
@@ -200,7 +218,7 @@ func (s *settings) playground(w *weChat) *playground.Handler {
 type weChat struct {
 	client  *wechat.Client
 	apps    []string
-	sandbox bool
+	sandbox *sandbox.Sandbox // nil where WeChat is real
 	close   func() error
 }
 
@@ -208,25 +226,34 @@ type weChat struct {
 // be anyone, serves when no app is configured or it is asked for, and only where
 // nobody else can reach it unless told otherwise.
 func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Logger) (*weChat, error) {
-	w := &weChat{sandbox: s.Apps == "" || s.WeChatURL == "sandbox", close: func() error { return nil }}
+	w := &weChat{close: func() error { return nil }}
+	simulated := s.Apps == "" && s.Component == "" || s.WeChatURL == "sandbox"
 	config := wechat.Config{BaseURL: s.WeChatURL}
 	var err error
 	if s.Apps != "" {
 		if config.Apps, err = wechat.ParseApps(s.Apps); err != nil {
 			return nil, fmt.Errorf("WECHAT_APPS: %w", err)
 		}
-	} else {
+	} else if simulated {
 		config.Apps = map[string]wechat.Secret{sandbox.AppID: {}}
 	}
+	if s.Push != "" {
+		if config.Push, err = wechat.ParsePush(s.Push); err != nil {
+			return nil, fmt.Errorf("WECHAT_PUSH: %w", err)
+		}
+	}
+	if s.Component != "" {
+		if config.Component, err = wechat.ParseComponent(s.Component); err != nil {
+			return nil, fmt.Errorf("WECHAT_COMPONENT: %w", err)
+		}
+	}
 	w.apps = slices.Sorted(maps.Keys(config.Apps))
-	if w.sandbox {
+	if simulated {
 		if !listen.(*net.TCPAddr).IP.IsLoopback() && !s.SandboxAny {
 			return nil, fmt.Errorf("the sandbox, in which anyone can be anyone, does not serve on %s: set WECHAT_APPS, or MINIPROFILE_SANDBOX_ANYWHERE=true if you mean it", listen)
 		}
-		for app := range config.Apps { // the operator's own secrets are not for the sandbox
-			config.Apps[app] = wechat.NewSecret(sandbox.Secret)
-		}
-		if config.BaseURL, w.close, err = startSandbox(w.apps); err != nil {
+		simulate(&config)
+		if w.sandbox, config.BaseURL, w.close, err = startSandbox(w.apps); err != nil {
 			return nil, err
 		}
 		log.Warn("WeChat is simulated: whoever can reach this server can log in as anyone. Set WECHAT_APPS for the real one.", "apps", w.apps)
@@ -238,13 +265,30 @@ func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Lo
 	return w, nil
 }
 
+// simulate puts the sandbox's secrets in the place of the operator's own, which
+// are not for it.
+func simulate(config *wechat.Config) {
+	config.Push = map[string]wechat.PushKeys{}
+	keys := func(appID string) wechat.PushKeys {
+		token, key := sandbox.PushKeys(appID)
+		return wechat.PushKeys{Token: wechat.NewSecret(token), AESKey: wechat.NewSecret(key)}
+	}
+	for app := range config.Apps {
+		config.Apps[app], config.Push[app] = wechat.NewSecret(sandbox.Secret), keys(app)
+	}
+	config.Component = &wechat.ComponentConfig{
+		AppID: sandbox.ComponentAppID, Secret: wechat.NewSecret(sandbox.Secret), PushKeys: keys(sandbox.ComponentAppID),
+	}
+}
+
 // startSandbox serves the simulated API on a loopback address of its own.
-func startSandbox(apps []string) (baseURL string, stop func() error, err error) {
+func startSandbox(apps []string) (simulation *sandbox.Sandbox, baseURL string, stop func() error, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, err
+		return nil, "", nil, err
 	}
-	h := &http.Server{Handler: sandbox.New(time.Now, apps...), ReadHeaderTimeout: sandbox.Slow}
+	simulation = sandbox.New(time.Now, apps...)
+	h := &http.Server{Handler: simulation, ReadHeaderTimeout: sandbox.Slow}
 	go h.Serve(l)
-	return "http://" + l.Addr().String(), h.Close, nil
+	return simulation, "http://" + l.Addr().String(), h.Close, nil
 }

@@ -12,20 +12,28 @@ import (
 // settings of the server: flags, then environment, then defaults. README.md has
 // the same table; a test compares the two.
 type settings struct {
-	Listen       string        `env:"MINIPROFILE_LISTEN" placeholder:"HOST:PORT" help:"Address to serve on. When it is not set: PORT on all addresses if that is, else 127.0.0.1:8080."`
-	Store        string        `env:"MINIPROFILE_STORE" default:"file:data" placeholder:"URL" help:"Where accounts lie: file:PATH, firestore://PROJECT[/DATABASE] or memory:."`
-	Objects      string        `env:"MINIPROFILE_OBJECTS" placeholder:"URL" help:"Where pictures lie: file:PATH, minio://HOST/BUCKET or memory:. The same place as the store when it is not set; needed with firestore:."`
-	CreateBucket bool          `env:"MINIPROFILE_CREATE_BUCKET" help:"Make the bucket of a minio: place when it is missing."`
-	AvatarURL    string        `env:"MINIPROFILE_AVATAR_URL" placeholder:"URL" help:"Where the bucket can be read without this server: its own address, or a CDN's. Pictures are served from there then."`
-	OldPictures  time.Duration `env:"MINIPROFILE_OLD_PICTURES" default:"10m" placeholder:"TIME" help:"How long a replaced picture can still be fetched, for the pages that show it."`
-	Secret       []string      `env:"MINIPROFILE_SECRET" sep:"," placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data."`
-	PublicURL    string        `env:"MINIPROFILE_PUBLIC_URL" placeholder:"URL" help:"Where clients reach the server. The address it serves on when it is not set."`
-	LogLevel     string        `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
-	Apps         string        `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
-	WeChatURL    string        `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
-	ReadOnly     bool          `env:"MINIPROFILE_READ_ONLY" help:"Answer what only reads, refuse what would change anything, and run no jobs: while the data is moved."`
-	SandboxAny   bool          `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
-	Playground   string        `env:"MINIPROFILE_PLAYGROUND" default:"auto" enum:"auto,on,off" help:"Serve /playground: on, off, or auto, which is on in the sandbox only."`
+	Listen         string        `env:"MINIPROFILE_LISTEN" placeholder:"HOST:PORT" help:"Address to serve on. When it is not set: PORT on all addresses if that is, else 127.0.0.1:8080."`
+	Store          string        `env:"MINIPROFILE_STORE" default:"file:data" placeholder:"URL" help:"Where accounts lie: file:PATH, firestore://PROJECT[/DATABASE] or memory:."`
+	Objects        string        `env:"MINIPROFILE_OBJECTS" placeholder:"URL" help:"Where pictures lie: file:PATH, minio://HOST/BUCKET or memory:. The same place as the store when it is not set; needed with firestore:."`
+	CreateBucket   bool          `env:"MINIPROFILE_CREATE_BUCKET" help:"Make the bucket of a minio: place when it is missing."`
+	AvatarURL      string        `env:"MINIPROFILE_AVATAR_URL" placeholder:"URL" help:"Where the bucket can be read without this server: its own address, or a CDN's. Pictures are served from there then."`
+	OldPictures    time.Duration `env:"MINIPROFILE_OLD_PICTURES" default:"10m" placeholder:"TIME" help:"How long a replaced picture can still be fetched, for the pages that show it."`
+	Secret         []string      `env:"MINIPROFILE_SECRET" sep:"," placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data."`
+	PublicURL      string        `env:"MINIPROFILE_PUBLIC_URL" placeholder:"URL" help:"Where clients reach the server. The address it serves on when it is not set."`
+	LogLevel       string        `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
+	Apps           string        `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
+	WeChatURL      string        `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
+	ReadOnly       bool          `env:"MINIPROFILE_READ_ONLY" help:"Answer what only reads, refuse what would change anything, and run no jobs: while the data is moved."`
+	SandboxAny     bool          `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
+	Playground     string        `env:"MINIPROFILE_PLAYGROUND" default:"auto" enum:"auto,on,off" help:"Serve /playground: on, off, or auto, which is on in the sandbox only."`
+	Push           string        `env:"WECHAT_PUSH" name:"wechat-push" placeholder:"APPID:TOKEN:AESKEY,…" help:"What the console of each mini program shows for its message push, to /wechat/push/APPID. A fourth part is the AES key before the last change."`
+	Component      string        `env:"WECHAT_COMPONENT" name:"wechat-component" placeholder:"APPID:SECRET:TOKEN:AESKEY" help:"The third-party platform, whose merchants' mini programs may log in; its pushes go to /wechat/component. A fifth part is the AES key before the last change."`
+	RequireConsent bool          `env:"MINIPROFILE_REQUIRE_CONSENT" help:"Refuse to set data of a user without their consent to it."`
+	ContentCheck   string        `env:"MINIPROFILE_CONTENT_CHECK" default:"off" enum:"off,wechat" help:"Who judges nicknames and pictures: off or wechat."`
+	ContentDoubt   string        `env:"MINIPROFILE_CONTENT_DOUBT" default:"reject" enum:"reject,accept" help:"What happens to what WeChat cannot judge: reject or accept."`
+	ContentTimeout time.Duration `env:"MINIPROFILE_CONTENT_TIMEOUT" default:"1h" placeholder:"DURATION" help:"How long a picture waits for WeChat's verdict before it counts as one that WeChat cannot judge."`
+	DeletionDelay  time.Duration `env:"MINIPROFILE_DELETION_DELAY" default:"0s" placeholder:"DURATION" help:"How long a login restores a deleted account, before its data is erased."`
+	DeletedAudit   time.Duration `env:"MINIPROFILE_DELETED_AUDIT" name:"deleted-audit" default:"720h" placeholder:"DURATION" help:"How long the audit of a deleted account is kept, without anything that says whose it was; 0s for not at all."`
 }
 
 // defaultListen is for a laptop: nobody else can reach it.

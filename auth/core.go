@@ -19,6 +19,9 @@ const (
 	RefreshTokenLife = 30 * 24 * time.Hour  // from the last refresh
 	LoginRepeatable  = 10 * time.Minute     // how long a login may be repeated with the same requestId
 	AuditLife        = 180 * 24 * time.Hour // how long audit entries are kept
+	// DefaultPictureTimeout is how long a picture waits for its verdict: WeChat
+	// promises one within half an hour.
+	DefaultPictureTimeout = time.Hour
 )
 
 // Config is what a Core is made of.
@@ -48,6 +51,20 @@ type Config struct {
 	// write is ErrReadOnly, what only reads goes on, a refresh gives new access
 	// tokens but no new refresh token, and no job runs.
 	ReadOnly bool
+	// RequireConsent refuses to set data of a user without their consent to its scope.
+	RequireConsent bool
+	// CheckContent has WeChat judge nicknames and pictures.
+	CheckContent bool
+	// AcceptDoubtful lets pass what WeChat cannot judge; else it is rejected.
+	AcceptDoubtful bool
+	// PictureTimeout is how long a picture waits for its verdict; zero means
+	// DefaultPictureTimeout. Then it counts as what WeChat cannot judge.
+	PictureTimeout time.Duration
+	// DeletionDelay is how long a deleted account can still be restored, by a login.
+	DeletionDelay time.Duration
+	// DeletedAuditLife is how long the audit of a deleted account is kept, without
+	// anything that says whose it was; at most AuditLife, zero for not at all.
+	DeletedAuditLife time.Duration
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -72,6 +89,13 @@ type Core struct {
 	now        func() time.Time
 	readOnly   bool // store and objects refuse all writes
 
+	requireConsent   bool
+	checkContent     bool
+	doubtful         Verdict // what WeChat cannot judge is this
+	pictureTimeout   time.Duration
+	deletionDelay    time.Duration
+	deletedAuditLife time.Duration
+
 	logins singleflight.Group
 	work   sync.WaitGroup // logins that outlive their callers
 	wake   chan struct{}  // has a value when a job may be due
@@ -80,8 +104,9 @@ type Core struct {
 // New makes a Core. It opens nothing and starts nothing: the store and the
 // objects stay the caller's to close, after Wait.
 func New(config Config) (*Core, error) {
-	if config.Store == nil || config.Objects == nil || config.WeChat == nil || len(config.Apps) == 0 || len(config.Secrets) == 0 {
-		return nil, errors.New("auth: a Core needs a store, objects, WeChat, an app and a secret")
+	if config.Store == nil || config.Objects == nil || config.WeChat == nil || len(config.Secrets) == 0 ||
+		len(config.Apps) == 0 && config.WeChat.Component() == "" {
+		return nil, errors.New("auth: a Core needs a store, objects, WeChat, an app or a third-party platform, and a secret")
 	}
 	now := config.Now
 	if now == nil {
@@ -95,6 +120,16 @@ func New(config Config) (*Core, error) {
 		oldLife:    config.OldPictureLife, pictures: avatar.New(0),
 		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) }, // what records can hold
 		wake: make(chan struct{}, 1),
+
+		requireConsent: config.RequireConsent, checkContent: config.CheckContent, doubtful: VerdictRisky,
+		pictureTimeout: config.PictureTimeout, deletionDelay: config.DeletionDelay,
+		deletedAuditLife: min(config.DeletedAuditLife, AuditLife),
+	}
+	if config.AcceptDoubtful {
+		c.doubtful = VerdictPass
+	}
+	if c.pictureTimeout == 0 {
+		c.pictureTimeout = DefaultPictureTimeout
 	}
 	if config.AvatarURL != "" {
 		public, ok := config.Objects.(drivers.PublicURLer)

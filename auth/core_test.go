@@ -2,14 +2,17 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/drivers/memory"
 )
 
@@ -25,7 +28,45 @@ type world struct {
 	wrapStore   func(drivers.Store) drivers.Store
 	wrapObjects func(drivers.Objects) drivers.Objects
 	secrets     []string
-	readOnly    bool // of the replicas made from now on
+	readOnly    bool          // of the replicas made from now on
+	configure   func(*Config) // when set, has the last word
+	// When set, in the place of space: a store of another driver.
+	store   drivers.Store
+	objects drivers.Objects
+}
+
+func (w *world) openStore() drivers.Store {
+	if w.store != nil {
+		return w.store
+	}
+	return w.space.OpenStore()
+}
+
+func (w *world) openObjects() drivers.Objects {
+	if w.objects != nil {
+		return w.objects
+	}
+	return w.space.OpenObjects()
+}
+
+// onEachDriver runs a test on memory and on files.
+func onEachDriver(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, newWorld()) })
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld()
+		u := &url.URL{Scheme: "file", Opaque: t.TempDir()}
+		var err error
+		if w.store, err = file.OpenStore(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.store.Close() })
+		if w.objects, err = file.OpenObjects(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.objects.Close() })
+		test(t, w)
+	})
 }
 
 func newWorld() *world {
@@ -39,17 +80,21 @@ func newWorld() *world {
 // replica makes one more core on the world.
 func (w *world) replica(t testing.TB) *Core {
 	t.Helper()
-	store, objects := w.space.OpenStore(), w.space.OpenObjects()
+	store, objects := w.openStore(), w.openObjects()
 	if w.wrapStore != nil {
 		store = w.wrapStore(store)
 	}
 	if w.wrapObjects != nil {
 		objects = w.wrapObjects(objects)
 	}
-	c, err := New(Config{
+	config := Config{
 		Store: store, Objects: objects, WeChat: w.wechat, Apps: w.apps, Secrets: w.secrets,
 		Issuer: "test", PublicURL: "https://example.com", Now: w.clock.now, ReadOnly: w.readOnly,
-	})
+	}
+	if w.configure != nil {
+		w.configure(&config)
+	}
+	c, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +120,213 @@ type fakeWeChat struct {
 	fail  func(code string) error
 	block chan struct{}
 	entry chan string // when set, hears each code before block
+
+	tokens     int              // access tokens fetched
+	good       map[string]bool  // the tokens that are accepted
+	tokenLife  time.Duration    // of the tokens, two hours when zero
+	tokenFails error            // when set, of every fetch
+	staleKey   bool             // whether session_keys are stale
+	texts      map[string]error // what CheckText answers, verdicts too
+	pictures   []string         // the addresses that were sent to be checked
+	checkFails error            // of CheckPicture
+	component  string
+	tickets    int                 // asked for
+	openData   map[string]OpenData // by encryptedData, or rawData
+	texted     []string
+}
+
+// said is a verdict as an error, for fakeWeChat.texts.
+type said Verdict
+
+func (s said) Error() string { return string(s) }
+
+func (f *fakeWeChat) newToken(what string) (Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tokens++
+	if f.tokenFails != nil {
+		return Token{}, f.tokenFails
+	}
+	if f.good == nil {
+		f.good = map[string]bool{}
+	}
+	value := fmt.Sprintf("secret-token-%s-%d", what, f.tokens)
+	f.good[value] = true
+	life := f.tokenLife
+	if life == 0 {
+		life = 2 * time.Hour
+	}
+	return Token{value, life}, nil
+}
+
+// uses checks a token.
+func (f *fakeWeChat) uses(token string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.good[token] {
+		return ErrTokenRejected
+	}
+	return nil
+}
+
+// expire makes WeChat refuse all tokens that it gave.
+func (f *fakeWeChat) expire() { f.mu.Lock(); defer f.mu.Unlock(); f.good = nil }
+
+func (f *fakeWeChat) fetched() int { f.mu.Lock(); defer f.mu.Unlock(); return f.tokens }
+
+func (f *fakeWeChat) AccessToken(_ context.Context, appID string) (Token, error) {
+	return f.newToken(appID)
+}
+
+func (f *fakeWeChat) CheckSessionKey(_ context.Context, token, _, _ string) (bool, error) {
+	return !f.staleKey, f.uses(token)
+}
+
+const resetKey = "cmVzZXQta2V5LXNlY3JldA=="
+
+func (f *fakeWeChat) ResetSessionKey(_ context.Context, token, _, _ string) (string, error) {
+	if err := f.uses(token); err != nil {
+		return "", err
+	}
+	if f.staleKey {
+		return "", ErrSessionKeyStale
+	}
+	return resetKey, nil
+}
+
+// PhoneNumber knows codes phone~NUMBER~NONCE.
+func (f *fakeWeChat) PhoneNumber(_ context.Context, token, appID, code string) (PhoneNumber, error) {
+	if err := f.uses(token); err != nil {
+		return PhoneNumber{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent[appID+code]++
+	if f.fail != nil {
+		if err := f.fail(code); err != nil {
+			return PhoneNumber{}, err
+		}
+	}
+	parts := strings.Split(code, "~")
+	if len(parts) != 3 || parts[0] != "phone" || f.sent[appID+code] > 1 {
+		return PhoneNumber{}, ErrCodeRejected
+	}
+	return PhoneNumber{"86", parts[1]}, nil
+}
+
+func (f *fakeWeChat) CheckText(_ context.Context, token, _, text string) (Verdict, error) {
+	if err := f.uses(token); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.texted = append(f.texted, text)
+	if verdict, ok := f.texts[text].(said); ok {
+		return Verdict(verdict), nil
+	}
+	return VerdictPass, f.texts[text]
+}
+
+func (f *fakeWeChat) CheckPicture(_ context.Context, token, _, url string) (string, error) {
+	if err := f.uses(token); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.checkFails != nil {
+		return "", f.checkFails
+	}
+	f.pictures = append(f.pictures, url)
+	return fmt.Sprintf("trace-%d", len(f.pictures)), nil
+}
+
+func (f *fakeWeChat) Component() string { return f.component }
+
+func (f *fakeWeChat) StartTickets(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tickets++
+	return nil
+}
+
+func (f *fakeWeChat) ComponentToken(_ context.Context, ticket string) (Token, error) {
+	if !strings.HasPrefix(ticket, "good") {
+		return Token{}, ErrTicketRejected
+	}
+	return f.newToken("component")
+}
+
+func (f *fakeWeChat) QueryAuthorization(_ context.Context, token, code string) (Authorization, error) {
+	if err := f.uses(token); err != nil {
+		return Authorization{}, err
+	}
+	f.mu.Lock()
+	f.sent["query"+code]++
+	n := f.sent["query"+code]
+	f.mu.Unlock()
+	if n > 1 {
+		return Authorization{}, ErrCodeRejected
+	}
+	fresh, err := f.newToken(code)
+	return Authorization{code, fresh, "secret-refresh-" + code}, err
+}
+
+func (f *fakeWeChat) AuthorizerToken(_ context.Context, token, appID, refresh string) (Authorization, error) {
+	if err := f.uses(token); err != nil {
+		return Authorization{}, err
+	}
+	if refresh != "secret-refresh-"+appID {
+		return Authorization{}, ErrNotAuthorized
+	}
+	fresh, err := f.newToken(appID)
+	return Authorization{AppID: appID, Token: fresh}, err
+}
+
+func (f *fakeWeChat) ComponentCodeToSession(ctx context.Context, token, appID, code string) (WeChatSession, error) {
+	f.mu.Lock()
+	f.sent["tried"+appID+code]++
+	f.mu.Unlock()
+	if err := f.uses(token); err != nil {
+		return WeChatSession{}, err
+	}
+	return f.CodeToSession(ctx, appID, code)
+}
+
+// OpenPush knows bodies that are a pushForm in JSON.
+func (f *fakeWeChat) OpenPush(appID string, query url.Values, body []byte, now time.Time) (Push, error) {
+	var form pushForm
+	if query.Get("signature") != "good" || json.Unmarshal(body, &form) != nil || now.Sub(form.At) > 10*time.Minute {
+		return Push{}, ErrPushRejected
+	}
+	if form.AppID == "" {
+		form.AppID = appID
+	}
+	return Push(form), nil
+}
+
+func (f *fakeWeChat) EchoPush(_ string, query url.Values) (string, error) {
+	if query.Get("signature") != "good" {
+		return "", ErrPushRejected
+	}
+	return query.Get("echostr"), nil
+}
+
+func (f *fakeWeChat) OpenData(_, key, data, _ string) (OpenData, error) {
+	told, ok := f.openData[data]
+	switch {
+	case f.staleKey || key == "":
+		return told, ErrSessionKeyStale
+	case !ok:
+		return told, &InvalidError{"encryptedData", "malformed"}
+	}
+	return told, nil
+}
+
+func (f *fakeWeChat) RawData(key, text, signature string) (OpenData, error) {
+	if f.staleKey || signature != "good" || key == "" {
+		return OpenData{}, ErrSessionKeyStale
+	}
+	return f.openData[text], nil
 }
 
 func (f *fakeWeChat) CodeToSession(ctx context.Context, appID, code string) (WeChatSession, error) {
@@ -145,7 +397,7 @@ func mustBeInvalid(t testing.TB, err error, field string) {
 func (w *world) records(t testing.TB, kind string) []drivers.Record {
 	t.Helper()
 	var all []drivers.Record
-	for r, err := range w.space.OpenStore().Scan(t.Context(), kind, "", "") {
+	for r, err := range w.openStore().Scan(t.Context(), kind, "", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +410,7 @@ func (w *world) records(t testing.TB, kind string) []drivers.Record {
 func (w *world) blobs(t testing.TB) []string {
 	t.Helper()
 	var all []string
-	for o, err := range w.space.OpenObjects().List(t.Context(), "", "") {
+	for o, err := range w.openObjects().List(t.Context(), "", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,3 +424,11 @@ func ptr[T any](v T) *T { return &v }
 func set[T any](v T) Change[T] { return Change[T]{Given: true, To: &v} }
 
 func cleared[T any]() Change[T] { return Change[T]{Given: true} }
+
+// put writes a record over another.
+func (w *world) put(t testing.TB, record drivers.Record, v any) {
+	t.Helper()
+	if err := w.openStore().Commit(t.Context(), drivers.Replace(record, encode(v), record.Expires)); err != nil {
+		t.Fatal(err)
+	}
+}

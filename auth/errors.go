@@ -36,6 +36,31 @@ var (
 	ErrNotSent = errors.New("not sent")
 	// ErrNotFound: there is no such picture.
 	ErrNotFound = errors.New("not found")
+	// ErrLogInAgain comes with ErrUnauthenticated when refreshing is no help: only a
+	// new wx.login gives the server a session_key that fits.
+	ErrLogInAgain = errors.New("log in again with wx.login")
+	// ErrContentRejected: WeChat judges a nickname or picture unfit to be shown.
+	ErrContentRejected = errors.New("content rejected")
+	// ErrConsentRequired: the operator demands a consent for this, and there is none.
+	ErrConsentRequired = errors.New("consent required")
+)
+
+// What package wechat tells the core beside the errors above. None of these
+// reaches a client: the core knows what to do.
+var (
+	// ErrTokenRejected: WeChat refuses the access token. The core renews it once
+	// and repeats the call once.
+	ErrTokenRejected = errors.New("access token rejected")
+	// ErrSessionKeyStale: the session_key is no longer WeChat's. The client logs in again.
+	ErrSessionKeyStale = errors.New("session_key stale")
+	// ErrNotSeen: WeChat judges the content only of who was in the app lately.
+	ErrNotSeen = errors.New("person not seen lately")
+	// ErrTicketRejected: the ticket of the third-party platform is too old or wrong.
+	ErrTicketRejected = errors.New("component ticket rejected")
+	// ErrNotAuthorized: the merchant has not authorised the third-party platform, or no longer.
+	ErrNotAuthorized = errors.New("not authorized by the merchant")
+	// ErrPushRejected: a push is not WeChat's, or not for us, or too old.
+	ErrPushRejected = errors.New("push rejected")
 )
 
 // InvalidError says which input field is wrong and why, in words that may be
@@ -47,6 +72,18 @@ type InvalidError struct {
 
 // Error gives field and reason.
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+// FieldError adds to an error which input field it is about.
+type FieldError struct {
+	Field string
+	Err   error
+}
+
+// Error gives the error inside and the field.
+func (e *FieldError) Error() string { return e.Err.Error() + ": " + e.Field }
+
+// Unwrap gives the error inside.
+func (e *FieldError) Unwrap() error { return e.Err }
 
 // LaterError adds to an error how long the client should wait before it tries again.
 type LaterError struct {

@@ -17,12 +17,16 @@ type faultyStore struct {
 	drivers.Store
 	nth   int
 	after bool
+	dead  bool // every call after the nth fails too, without an effect
 	calls int
 }
 
 var errFault = errors.New("the store is on fire")
 
-func (s *faultyStore) fails() bool { s.calls++; return s.calls == s.nth }
+func (s *faultyStore) fails() bool {
+	s.calls++
+	return s.calls == s.nth || s.dead && s.calls > s.nth
+}
 
 func (s *faultyStore) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
 	if s.fails() {
@@ -35,7 +39,7 @@ func (s *faultyStore) Commit(ctx context.Context, ops ...drivers.Op) error {
 	if !s.fails() {
 		return s.Store.Commit(ctx, ops...)
 	}
-	if s.after {
+	if s.after && s.calls == s.nth {
 		s.Store.Commit(ctx, ops...)
 	}
 	return errFault

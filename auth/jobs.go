@@ -21,16 +21,25 @@ type jobRecord struct {
 	Attempts int             `json:"attempts,omitempty"`
 	Lease    string          `json:"lease,omitempty"`       // random, names the holder
 	Until    *time.Time      `json:"leasedUntil,omitempty"` // when the lease is over
+	Failed   *time.Time      `json:"failed,omitempty"`      // when it was given up
 }
 
 const (
 	jobRemovePicture = "removePicture"
 	jobRemoveUpload  = "removeUpload"
+	jobCheckPicture  = "checkPicture"
+	jobJudgePicture  = "judgePicture"
+	jobPush          = "push"
+	jobEraseAccount  = "eraseAccount"
+	jobFinishMerge   = "finishMerge"
 
 	jobTime  = 30 * time.Second // how long a job may take
 	jobLease = 2 * time.Minute  // how long it is left alone
 	jobPoll  = 15 * time.Second // how often a replica looks for the jobs of others
 	jobWait  = time.Hour        // the longest wait before a job is tried again
+	// jobAttempts is how often a job is tried before it is given up, some 9 hours
+	// after it was due. It is kept then, as dead: see DeadJobs.
+	jobAttempts = 20
 )
 
 // newJob makes the op that files a job. args is a struct.
@@ -42,11 +51,30 @@ func newJob(kind string, due time.Time, args any) drivers.Op {
 func (c *Core) runJob(ctx context.Context, job jobRecord) error {
 	switch job.Kind {
 	case jobRemovePicture:
-		return c.removePicture(ctx, job.Args)
+		return run(ctx, job, c.removePicture)
 	case jobRemoveUpload:
-		return c.removeUpload(ctx, job.Args)
+		return run(ctx, job, c.removeUpload)
+	case jobCheckPicture:
+		return run(ctx, job, c.checkPicture)
+	case jobJudgePicture:
+		return run(ctx, job, c.judgePicture)
+	case jobPush:
+		return run(ctx, job, c.workPush)
+	case jobEraseAccount:
+		return run(ctx, job, c.eraseAccount)
+	case jobFinishMerge:
+		return run(ctx, job, c.finishMerge)
 	}
 	return errors.New("this version does not know it")
+}
+
+// run reads the arguments of a job and does it.
+func run[T any](ctx context.Context, job jobRecord, do func(context.Context, T) error) error {
+	var args T
+	if err := json.Unmarshal(job.Args, &args); err != nil {
+		return errors.New("its arguments have another form")
+	}
+	return do(ctx, args)
 }
 
 // wakeJobs makes RunJobs look for due jobs now.
@@ -57,9 +85,52 @@ func (c *Core) wakeJobs() {
 	}
 }
 
+// ErrJobDead comes with the error of a job that was given up.
+var ErrJobDead = errors.New("given up, see the dead jobs")
+
+// DeadJobs returns how many jobs were given up: work that an operator must look
+// at, then let run again by RetryDeadJobs.
+func (c *Core) DeadJobs(ctx context.Context) (int, error) {
+	n := 0
+	for _, err := range c.store.Scan(ctx, kindDeadJobs, "", "") {
+		if err != nil {
+			return n, storeError("scan", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// RetryDeadJobs makes all jobs due that were given up and returns how many there were.
+func (c *Core) RetryDeadJobs(ctx context.Context) (int, error) {
+	n := 0
+	for record, err := range c.store.Scan(ctx, kindDeadJobs, "", "") {
+		if err != nil {
+			return n, storeError("scan", err)
+		}
+		job, err := decode[jobRecord](record)
+		if err != nil {
+			return n, err
+		}
+		key := drivers.Key{Kind: kindJobs, ID: timeID(c.now())}
+		err = c.store.Commit(ctx, drivers.Delete(record),
+			drivers.Create(key, encode(jobRecord{Kind: job.Kind, Args: job.Args}), time.Time{}))
+		if errors.Is(err, drivers.ErrConflict) {
+			continue // another operator was faster
+		}
+		if err != nil {
+			return n, storeError("commit", err)
+		}
+		n++
+	}
+	c.wakeJobs()
+	return n, nil
+}
+
 // RunJobs runs due jobs, one at a time, until ctx ends, and hands what fails to
 // failed, which may be nil; a failed job is tried again, after 1, 2, 4 … seconds and
-// an hour at most. Run it in each replica. Of a read-only core it only waits.
+// an hour at most, until it is given up (ErrJobDead). Run it in each replica. Of
+// a read-only core it only waits.
 func (c *Core) RunJobs(ctx context.Context, failed func(error)) {
 	if c.readOnly {
 		<-ctx.Done()
@@ -133,7 +204,11 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 	running, cancel := context.WithTimeout(ctx, jobTime)
 	failure := c.runJob(running, job)
 	cancel()
-	if failure != nil {
+	dead := failure != nil && job.Attempts >= jobAttempts
+	switch {
+	case dead:
+		failure = fmt.Errorf("%s, attempt %d: %w: %w", job.Kind, job.Attempts, ErrJobDead, failure)
+	case failure != nil:
 		failure = fmt.Errorf("%s, attempt %d: %w", job.Kind, job.Attempts, failure)
 	}
 	finished := c.transact(ctx, func() ([]drivers.Op, error) {
@@ -146,6 +221,12 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 			return nil, err // the lease was over and another one took it
 		}
 		ops := []drivers.Op{drivers.Delete(records[0])}
+		if dead {
+			at := c.now()
+			key := drivers.Key{Kind: kindDeadJobs, ID: record.Key.ID}
+			given := jobRecord{Kind: job.Kind, Args: job.Args, Attempts: job.Attempts, Failed: &at}
+			return append(ops, drivers.Create(key, encode(given), time.Time{})), nil
+		}
 		if failure != nil {
 			wait := min(time.Second<<min(job.Attempts-1, 20), jobWait)
 			again := jobRecord{Kind: job.Kind, Args: job.Args, Attempts: job.Attempts}

@@ -144,3 +144,55 @@ func TestRunJobsEndsWithItsContext(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// A job that never succeeds is given up, kept where it can be seen, and can be
+// made to run again.
+func TestADeadJobIsKept(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		away := true
+		w.wrapObjects = func(o drivers.Objects) drivers.Objects {
+			return deleteHook{o, func(next func() error) error {
+				if away {
+					return errors.New("away")
+				}
+				return next()
+			}}
+		}
+		c := w.replica(t)
+		if err := c.store.Commit(t.Context(), c.removeLater(newID(), newID(), c.now())); err != nil {
+			t.Fatal(err)
+		}
+		var last error
+		tries := 0
+		for len(w.records(t, kindJobs)) > 0 {
+			if _, err := c.RunDueJobs(t.Context(), func(err error) { last = err; tries++ }); err != nil {
+				t.Fatal(err)
+			}
+			w.clock.add(jobWait)
+		}
+		if tries != jobAttempts || !errors.Is(last, ErrJobDead) {
+			t.Errorf("%d tries, at last %v", tries, last)
+		}
+		dead := func(want int) {
+			t.Helper()
+			if n, err := c.DeadJobs(t.Context()); err != nil || n != want {
+				t.Errorf("%d dead jobs, %v; want %d", n, err, want)
+			}
+		}
+		dead(1)
+		job, err := decode[jobRecord](w.records(t, kindDeadJobs)[0])
+		if err != nil || job.Attempts != jobAttempts || job.Failed == nil {
+			t.Errorf("%+v, %v", job, err)
+		}
+		away = false
+		if n, err := c.RetryDeadJobs(t.Context()); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		c.runJobs(t)
+		dead(0)
+		if n := len(w.records(t, kindJobs)); n != 0 {
+			t.Errorf("%d jobs are left", n)
+		}
+	})
+}

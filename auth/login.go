@@ -92,8 +92,8 @@ func (c *Core) parseLogin(in LoginInput) (login, error) {
 		return l, &InvalidError{"code", "empty"}
 	case len(in.Code) > maxCode || !visibleASCII(in.Code):
 		return l, &InvalidError{"code", "no code of wx.login"}
-	case in.AppID != nil && !slices.Contains(c.apps, *in.AppID):
-		return l, &InvalidError{"appId", "not an app of this server"}
+	case in.AppID != nil && !slices.Contains(c.apps, *in.AppID) && (c.wechat.Component() == "" || !isAppID(*in.AppID)):
+		return l, notOurApp
 	case in.AppID != nil:
 		l.app = *in.AppID
 	case len(c.apps) == 1:
@@ -126,12 +126,29 @@ func (c *Core) login(ctx context.Context, l login) (*LoginPayload, error) {
 	if done != nil {
 		return c.repeat(ctx, *done)
 	}
-	person, err := c.wechat.CodeToSession(ctx, l.app, l.code)
+	person, err := c.trade(ctx, l)
 	if err != nil {
-		c.unclaim(ctx, l, errors.Is(err, ErrNotSent))
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	return c.enterSurely(ctx, l, person, c.now())
+}
+
+// notOurApp: this server does not serve the app that the client named.
+var notOurApp = &InvalidError{"appId", "not an app of this server"}
+
+// trade sends a claimed code to WeChat, once: directly for an app of our own,
+// through the third-party platform for a merchant's. Where nothing was sent, the
+// claim is given back.
+func (c *Core) trade(ctx context.Context, l login) (person WeChatSession, err error) {
+	if slices.Contains(c.apps, l.app) {
+		person, err = c.wechat.CodeToSession(ctx, l.app, l.code)
+	} else {
+		person, err = c.tradeForMerchant(ctx, l)
+	}
+	if err != nil {
+		c.unclaim(ctx, l, errors.Is(err, ErrNotSent))
+	}
+	return person, err
 }
 
 // claim takes the right to send the code to WeChat. It returns a record when
@@ -226,6 +243,9 @@ func (c *Core) repeat(ctx context.Context, done loginRecord) (*LoginPayload, err
 	if err != nil {
 		return nil, err
 	}
+	if !user.active() {
+		return nil, fmt.Errorf("%w: its session is over", ErrCodeRejected)
+	}
 	tokens, err := c.issue(done.Session, session, records[0].Expires)
 	if err != nil {
 		return nil, err
@@ -256,7 +276,23 @@ func (c *Core) enterSurely(ctx context.Context, l login, person WeChatSession, n
 
 // enter makes the session of a person whom WeChat has named, and their identity,
 // union and user as far as they are new, in one commit. now is when WeChat answered.
+//
+// An account whose deletion was wanted and is not yet due is restored; its old
+// sessions, which are dead, are removed before, or they would come alive.
 func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now time.Time) (*LoginPayload, error) {
+	var swept *deletion
+	for {
+		payload, err := c.enterOnce(ctx, l, person, now, swept)
+		if !errors.As(err, &swept) {
+			return payload, err
+		}
+		if err := c.endSessionsUntil(ctx, swept.uid, swept.at); err != nil {
+			return nil, fmt.Errorf("login: %w", err)
+		}
+	}
+}
+
+func (c *Core) enterOnce(ctx context.Context, l login, person WeChatSession, now time.Time, swept *deletion) (*LoginPayload, error) {
 	sid, newUID, refreshKey := newID(), newID(), newRefreshKey()
 	expires := now.Add(RefreshTokenLife)
 	var payload LoginPayload
@@ -267,13 +303,13 @@ func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now tim
 		if err != nil {
 			return nil, err
 		}
-		ops, err := e.join(c, l, person, newUID, sid, now)
-		if err != nil {
-			return nil, err
+		if d := e.user.Deletion; d != nil && (swept == nil || swept.uid != e.uid || !swept.at.Equal(d.At)) {
+			return nil, &deletion{e.uid, d.At}
 		}
+		ops := e.join(c, l, person, newUID, sid, now)
 		sessionID = e.uid + "." + sid
 		session = sessionRecord{
-			App: l.app, Device: l.device, Created: now, Seen: now, Counter: 1,
+			App: l.app, Person: e.identityRecord.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
 			Key: c.seals.seal(sessionKey(sessionID), refreshKey),
 		}
 		payload = LoginPayload{User: c.view(e.uid, sid, e.user), Created: e.created}
@@ -300,12 +336,11 @@ func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now tim
 type entry struct {
 	claim          drivers.Record
 	identityRecord drivers.Record
-	unionRecord    drivers.Record // zero when WeChat gave no unionid
-	userRecord     drivers.Record
-	identity       identityRecord
-	union          unionRecord
-	user           userRecord
-	uid            string
+	unionRecord    drivers.Record // without a key when WeChat gave no unionid
+	identity       identityRecord // zero when it is new
+	known          bool           // whether the identity is a user's
+	union          account        // the user of the unionid; gone when it has none
+	account                       // the user of the person; gone when there is none yet
 	created        bool
 }
 
@@ -327,72 +362,130 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		if e.identity, err = decode[identityRecord](e.identityRecord); err != nil {
 			return e, err
 		}
-		e.uid = e.identity.User
-	}
-	if len(records) > 2 && records[2].Exists() {
-		e.unionRecord = records[2]
-		if e.union, err = decode[unionRecord](e.unionRecord); err != nil {
+		if e.account, err = c.account(ctx, e.identity.User); err != nil {
 			return e, err
 		}
-		if e.uid == "" {
-			e.uid = e.union.User
+		e.known = e.there
+		if !e.known {
+			e.identity = identityRecord{} // of an account that is being erased
 		}
 	}
-	if e.uid == "" {
-		return e, nil
+	if len(records) > 2 {
+		e.unionRecord = records[2]
 	}
-	users, err := c.get(ctx, userKey(e.uid))
-	if err != nil {
-		return e, err
+	if e.unionRecord.Exists() && (!e.known || e.identity.UnionID != person.UnionID) {
+		union, err := decode[unionRecord](e.unionRecord)
+		if err != nil {
+			return e, err
+		}
+		if e.union, err = c.account(ctx, union.User); err != nil {
+			return e, err
+		}
+		if !e.known {
+			e.account = e.union
+		}
 	}
-	e.userRecord = users[0]
-	if !e.userRecord.Exists() {
-		return e, fmt.Errorf("user %s of an identity is missing", e.uid)
-	}
-	e.user, err = decode[userRecord](e.userRecord)
-	return e, err
+	return e, nil
 }
+
+// account is a user as it is stored.
+type account struct {
+	uid    string
+	record drivers.Record
+	user   userRecord
+	there  bool // false when it does not exist, or is being erased
+}
+
+// account reads the user that uid is, or has become by merging.
+func (c *Core) account(ctx context.Context, uid string) (a account, err error) {
+	if uid == "" {
+		return account{}, nil
+	}
+	for range maxMerges {
+		records, err := c.get(ctx, userKey(uid))
+		if err != nil || !records[0].Exists() {
+			return account{}, err
+		}
+		a = account{uid: uid, record: records[0]}
+		if a.user, err = decode[userRecord](a.record); err != nil {
+			return account{}, err
+		}
+		if a.user.Merged == "" {
+			a.there = a.user.Deletion == nil || c.now().Before(a.user.Deletion.Due)
+			if !a.there {
+				return account{}, nil
+			}
+			return a, nil
+		}
+		uid = a.user.Merged
+	}
+	return account{}, errors.New("an account was merged too often")
+}
+
+// maxMerges bounds the way from an account to what it has become.
+const maxMerges = 100
 
 // join brings the identity, the union and the user of e to what WeChat says now,
 // and returns the ops that do so in the store.
-func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string, now time.Time) ([]drivers.Op, error) {
+func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string, now time.Time) []drivers.Op {
 	var ops []drivers.Op
-	audit := func(event AuditEvent) { // a moment earlier: it stands before the login
-		ops = append(ops, audited(e.uid, auditRecord{At: now.Add(-time.Microsecond), Event: event, Session: sid}))
+	audit := func(uid string, event AuditEvent) { // a moment earlier: it stands before the login
+		ops = append(ops, audited(uid, auditRecord{At: now.Add(-time.Microsecond), Event: event, Session: sid}))
 	}
-	if e.uid == "" {
-		e.uid, e.created = newUID, true
-		e.user = userRecord{Version: 1, Created: now, Updated: now}
-		e.userRecord = drivers.Record{Key: userKey(newUID)}
+	changed := false // the user
+	if !e.there {
+		e.created = true
+		e.account = account{uid: newUID, record: drivers.Record{Key: userKey(newUID)}, there: true,
+			user: userRecord{Version: 1, Created: now, Updated: now}}
 	}
-	key := identityKey(l.app, person.OpenID)
-	if !e.identityRecord.Exists() {
-		e.identity = identityRecord{User: e.uid, App: l.app, OpenID: person.OpenID, Created: now}
-		e.identityRecord = drivers.Record{Key: key}
+	if e.user.Deletion != nil {
+		e.user.Deletion = nil
+		changed = true
+		audit(e.uid, AccountRestored)
+	}
+	if !e.known {
+		e.identity = identityRecord{App: l.app, OpenID: person.OpenID, Created: now}
 		e.user.Identities = append(slices.Clone(e.user.Identities), identityName{l.app, person.OpenID})
-		ops = append(ops, drivers.Replace(e.userRecord, encode(e.user), time.Time{}))
+		changed = true
 	}
+	e.identity.User = e.uid // it may have been merged
 	// A unionid may appear later than the person, and may turn out to be another
-	// user's: then both go on as they are, and the audit says so, once.
+	// user's: then both go on as they are, know of one another, and the audits say
+	// so, once.
 	if person.UnionID != "" && e.identity.UnionID != person.UnionID {
 		switch {
-		case e.unionRecord.Key == drivers.Key{}:
+		case !e.union.there:
 			union := unionRecord{User: e.uid, Created: now}
-			ops = append(ops, drivers.Create(unionKey(person.UnionID), encode(union), time.Time{}))
+			ops = append(ops, drivers.Replace(e.unionRecord, encode(union), time.Time{}))
+			e.user.Unions = append(slices.Clone(e.user.Unions), e.unionRecord.Key.ID)
+			changed = true
 			if !e.created {
-				audit(UnionIDBound)
+				audit(e.uid, UnionIDBound)
 			}
-		case e.union.User != e.uid:
-			audit(UnionIDTaken)
+		case e.union.uid != e.uid:
+			if !slices.Contains(e.user.Others, e.union.uid) {
+				e.user.Others = append(slices.Clone(e.user.Others), e.union.uid)
+				changed = true
+			}
+			if !slices.Contains(e.union.user.Others, e.uid) {
+				e.union.user.Others = append(slices.Clone(e.union.user.Others), e.uid)
+				ops = append(ops, drivers.Replace(e.union.record, encode(e.union.user), time.Time{}))
+			}
+			audit(e.uid, UnionIDTaken)
+			audit(e.union.uid, UnionIDTaken)
 		}
 		e.identity.UnionID = person.UnionID
 	}
+	if changed {
+		ops = append(ops, drivers.Replace(e.record, encode(e.user), time.Time{}))
+	}
 	// Every code replaces the session_key: keep the newest answer's.
+	key := e.identityRecord.Key
 	if now.After(e.identity.SessionKeyAt) {
 		e.identity.SessionKey = c.seals.seal(key, person.SessionKey)
 		e.identity.SessionKeyAt = now
 	}
-	return append(ops, drivers.Replace(e.identityRecord, encode(e.identity), time.Time{})), nil
+	return append(ops, drivers.Replace(e.identityRecord, encode(e.identity), time.Time{}))
 }
 
 func visibleASCII(s string) bool {

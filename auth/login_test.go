@@ -325,8 +325,14 @@ func TestUnionID(t *testing.T) {
 	if n := events(b)[UnionIDTaken]; n != 1 {
 		t.Errorf("the audit says %d times that the unionid is taken", n)
 	}
-	if n := events(a)[UnionIDTaken]; n != 0 {
+	if n := events(a)[UnionIDTaken]; n != 1 {
 		t.Errorf("the audit of the unionid's owner says %d times that it is taken", n)
+	}
+	for _, p := range []*LoginPayload{a, b} {
+		me, err := c.Me(t.Context(), p.Tokens.AccessToken)
+		if err != nil || len(me.OtherAccounts) != 1 || me.OtherAccounts[0] == me.ID {
+			t.Errorf("me knows of other accounts %v, %v", me, err)
+		}
 	}
 }
 

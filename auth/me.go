@@ -27,10 +27,11 @@ func (c *Core) Me(ctx context.Context, accessToken string) (*User, error) {
 
 // caller is who sends a request.
 type caller struct {
-	session string // uid.sid
-	user    *User
-	record  userRecord
-	stored  drivers.Record // of the user
+	session  string // uid.sid
+	user     *User
+	profile  userRecord
+	record   drivers.Record // of the user
+	signedIn drivers.Record // of the session
 }
 
 // authenticate is the hot path: a remembered token, one multi-get, and nothing
@@ -60,10 +61,27 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		if err != nil {
 			return caller{}, err
 		}
+		if !r.active() {
+			return caller{}, fmt.Errorf("%w: the account is deleted or merged", ErrUnauthenticated)
+		}
 		last = &seen{user.Revision, r, c.view(uid, sid, r)}
 		token.seen.Store(last)
 	}
-	return caller{token.session, last.user, last.record, user}, nil
+	return caller{token.session, last.user, last.record, user, session}, nil
+}
+
+// person is whom WeChat knows the caller as: the identity that signed in.
+func (c *Core) person(by caller) (identityName, error) {
+	session, err := decode[sessionRecord](by.signedIn)
+	if err != nil {
+		return identityName{}, err
+	}
+	for _, i := range by.user.Identities {
+		if i.AppID == session.App && (session.Person == "" || identityKey(i.AppID, i.OpenID).ID == session.Person) {
+			return identityName{i.AppID, i.OpenID}, nil
+		}
+	}
+	return identityName{}, fmt.Errorf("%w: the identity that signed in is gone", ErrUnauthenticated)
 }
 
 // Sessions returns where a user that Me returned is signed in: newest first, at

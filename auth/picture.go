@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -101,23 +100,13 @@ func (c *Core) removeLater(uid, id string, due time.Time) drivers.Op {
 	return newJob(jobRemovePicture, due, removal{uid, id})
 }
 
-func (c *Core) removePicture(ctx context.Context, args json.RawMessage) error {
-	var r removal
-	if err := json.Unmarshal(args, &r); err != nil {
-		return errors.New("its arguments have another form")
-	}
-	records, err := c.get(ctx, userKey(r.User))
+func (c *Core) removePicture(ctx context.Context, r removal) error {
+	a, err := c.account(ctx, r.User)
 	if err != nil {
 		return err
 	}
-	if records[0].Exists() {
-		user, err := decode[userRecord](records[0])
-		if err != nil {
-			return err
-		}
-		if user.Avatar != nil && user.Avatar.ID == r.Picture {
-			return nil
-		}
+	if a.there && a.user.Avatar != nil && a.user.Avatar.ID == r.Picture {
+		return nil
 	}
 	err = c.objects.Delete(ctx, pictureFolder+pictureName(r.Picture, AvatarSmall), pictureFolder+pictureName(r.Picture, AvatarLarge))
 	if err != nil {

@@ -31,6 +31,7 @@ type UpdateProfileInput struct {
 	Region         Change[Region]
 	Preferences    Change[json.RawMessage] // a JSON object
 	IfVersion      *int                    // ErrConflict unless the profile is at this version
+	Consent        *ConsentInput           // to what is set, when the user has just given it
 }
 
 // Change says what to do with one field: the zero Change leaves it as it is,
@@ -53,8 +54,12 @@ type UpdateProfilePayload struct{ User *User }
 // Of several calls at once each has its effect; where they change the same field,
 // one wins. A change to what is already there writes nothing.
 //
-// Errors: ErrUnauthenticated, ErrConflict (IfVersion), ErrUpstream, or an
-// *InvalidError for the field that is wrong.
+// With a content check, a nickname is judged before it is set; a picture after it,
+// and is PENDING until then.
+//
+// Errors: ErrUnauthenticated, ErrConflict (IfVersion), ErrConsentRequired,
+// ErrContentRejected, ErrRateLimited, ErrUpstream, or an *InvalidError for the
+// field that is wrong.
 func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateProfileInput) (*UpdateProfilePayload, error) {
 	token, err := c.tokens.check(accessToken)
 	if err != nil {
@@ -77,6 +82,19 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 	if uploaded != nil {
 		defer uploaded.object.Close()
 	}
+	consent, err := checkConsent(in.Consent)
+	if err != nil {
+		return nil, err
+	}
+	needs := in.sets()
+	if _, err := c.grant(ctx, before, consent, needs, c.now()); err != nil {
+		return nil, err // before anything is stored, or WeChat is told
+	}
+	if to := in.Nickname.To; to != nil && (before.user.Nickname == nil || *before.user.Nickname != *to) {
+		if err := c.checkNickname(ctx, before, *to); err != nil {
+			return nil, fmt.Errorf("update profile: %w", err)
+		}
+	}
 	var stored *storedPicture
 	if in.Avatar.Given && in.Avatar.To != nil {
 		ctx, cancel := context.WithTimeout(ctx, pictureTime)
@@ -98,20 +116,23 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		if in.IfVersion != nil && *in.IfVersion != user.Version {
 			return nil, ErrConflict
 		}
-		r := caller.record
-		old := r.Avatar
-		fields := r.apply(in, stored)
-		if len(fields) == 0 {
-			return nil, nil
+		r, now := caller.profile, c.now()
+		ops, err := c.grant(ctx, caller, consent, needs, now)
+		if err != nil {
+			return nil, err
 		}
-		now := c.now()
+		old := r.Avatar
+		fields := r.apply(in, stored, c.newPictureStatus())
+		if len(fields) == 0 {
+			return ops, nil
+		}
 		r.Version++
 		r.Updated = now
 		user = c.view(user.ID, user.session, r)
-		ops := []drivers.Op{
-			drivers.Replace(caller.stored, encode(r), time.Time{}),
+		ops = append(ops,
+			drivers.Replace(caller.record, encode(r), time.Time{}),
 			audited(user.ID, auditRecord{At: now, Event: ProfileUpdated, Session: user.session, Fields: fields}),
-		}
+		)
 		if in.Avatar.Given && old != nil {
 			ops = append(ops, c.removeLater(user.ID, old.ID, now.Add(c.oldLife)))
 		}
@@ -122,7 +143,11 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 			if err != nil {
 				return nil, err
 			}
-			ops = append(ops, op)
+			checks, err := c.checkLater(caller, stored.id, now)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(append(ops, op), checks...)
 		}
 		if uploaded != nil {
 			used, err := c.use(ctx, uploaded, stored.id)
@@ -155,7 +180,7 @@ func (c *Core) takeUpload(ctx context.Context, caller caller, in *UpdateProfileI
 		return nil, err
 	}
 	if picture := uploaded.upload.Picture; picture != "" {
-		if caller.record.Avatar == nil || caller.record.Avatar.ID != picture {
+		if caller.profile.Avatar == nil || caller.profile.Avatar.ID != picture {
 			return nil, &InvalidError{"avatarUploadId", "names an upload that was used before"}
 		}
 		return nil, nil
@@ -229,8 +254,24 @@ func checkPreferences(text json.RawMessage) (json.RawMessage, error) {
 	}
 }
 
-// apply changes r and returns the names of the fields that are now different.
-func (r *userRecord) apply(in UpdateProfileInput, stored *storedPicture) (fields []string) {
+// sets are the scopes of the data that an update sets, not those that it clears.
+func (in UpdateProfileInput) sets() (scopes []ConsentScope) {
+	add := func(scope ConsentScope, is bool) {
+		if is {
+			scopes = append(scopes, scope)
+		}
+	}
+	add(ScopeNickname, in.Nickname.To != nil)
+	add(ScopeAvatar, in.Avatar.To != nil)
+	add(ScopeGender, in.Gender.To != nil)
+	add(ScopeBirthday, in.Birthday.To != nil)
+	add(ScopeRegion, in.Region.To != nil)
+	add(ScopePreferences, in.Preferences.To != nil)
+	return scopes
+}
+
+// apply changes r, with status for a new picture, and returns the names of the fields that are now different.
+func (r *userRecord) apply(in UpdateProfileInput, stored *storedPicture, status AvatarStatus) (fields []string) {
 	changed := func(name string, is bool) {
 		if is {
 			fields = append(fields, name)
@@ -243,7 +284,7 @@ func (r *userRecord) apply(in UpdateProfileInput, stored *storedPicture) (fields
 		changed("avatar", stored != nil || r.Avatar != nil)
 		r.Avatar = nil
 		if stored != nil {
-			r.Avatar = &avatarRecord{ID: stored.id, Status: AvatarAccepted}
+			r.Avatar = &avatarRecord{ID: stored.id, Status: status}
 		}
 	}
 	if in.Region.Given {

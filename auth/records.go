@@ -25,14 +25,20 @@ const (
 	kindJobs       = "jobs"       // time.random
 	kindUploads    = "uploads"    // uid.upload
 	kindSweeps     = "sweeps"     // pictures
+	kindDeadJobs   = "deadjobs"   // as they had it in jobs
+	kindTokens     = "tokens"     // hash(what the token is, AppID)
+	kindPhones     = "phones"     // hash(country code, number)
+	kindConsents   = "consents"   // uid.scope
+	kindChecks     = "checks"     // hash(app, trace id)
+	kindPushes     = "pushes"     // hash(id of the push)
 )
 
 // Kinds are all kinds of records there are. Whoever moves a store goes by them: a
 // kind that is not here would stay behind.
-var Kinds = []string{kindUsers, kindIdentities, kindUnions, kindSessions, kindLogins, kindAudit, kindJobs, kindUploads, kindSweeps}
+var Kinds = []string{kindUsers, kindIdentities, kindUnions, kindSessions, kindLogins, kindAudit, kindJobs, kindUploads, kindSweeps, kindDeadJobs, kindTokens, kindPhones, kindConsents, kindChecks, kindPushes}
 
 // ExpiringKinds are those whose records may expire.
-var ExpiringKinds = []string{kindSessions, kindLogins, kindAudit, kindUploads}
+var ExpiringKinds = []string{kindSessions, kindLogins, kindAudit, kindUploads, kindChecks, kindPushes}
 
 // The stored forms. Golden files in testdata hold each of them: a name or type
 // changes here only together with a way to read the old form.
@@ -45,9 +51,60 @@ type (
 		Birthday    *string        `json:"birthday,omitempty"`
 		Region      *Region        `json:"region,omitempty"`
 		Preferences string         `json:"preferences,omitempty"` // JSON as text: it may hold what a record may not
+		Phone       *phoneNumber   `json:"phone,omitempty"`
 		Identities  []identityName `json:"identities"`
+		Unions      []string       `json:"unions,omitempty"` // ids of unions that name this user
+		Others      []string       `json:"others,omitempty"` // users who turned out to be the same person
 		Created     time.Time      `json:"created"`
 		Updated     time.Time      `json:"updated"`
+
+		Deletion *deletionRecord `json:"deletion,omitempty"` // wanted; no session lives
+		Merged   string          `json:"merged,omitempty"`   // the user that this one has become; no session lives
+	}
+	phoneNumber struct {
+		CountryCode string `json:"countryCode"`
+		Number      string `json:"number"`
+	}
+	deletionRecord struct {
+		At  time.Time `json:"at"`
+		Due time.Time `json:"due"` // a login before restores the account
+	}
+	phoneRecord struct {
+		User    string    `json:"user"`
+		Created time.Time `json:"created"`
+	}
+	consentRecord struct {
+		Scope     ConsentScope `json:"scope"`
+		Purpose   string       `json:"purpose"`
+		Policy    string       `json:"policy"`
+		Granted   time.Time    `json:"granted"`
+		Withdrawn *time.Time   `json:"withdrawn,omitempty"`
+	}
+	// tokenRecord is a token of WeChat's, or what is traded for one.
+	tokenRecord struct {
+		App     string     `json:"app"`
+		Token   string     `json:"token,omitempty"`   // sealed
+		Refresh string     `json:"refresh,omitempty"` // sealed; what renews the token of a merchant's app
+		Since   *time.Time `json:"since,omitempty"`   // when the merchant authorised us
+		Expires *time.Time `json:"expires,omitempty"` // the token
+		Renew   *time.Time `json:"renew,omitempty"`   // from when one caller renews it
+		Lease   string     `json:"lease,omitempty"`   // random, names that caller
+		Until   *time.Time `json:"until,omitempty"`   // when the lease is over, or nobody asks before
+	}
+	// ticketRecord is the third-party platform's ticket.
+	ticketRecord struct {
+		Ticket string     `json:"ticket,omitempty"` // sealed
+		At     *time.Time `json:"at,omitempty"`     // when WeChat made it
+		Asked  *time.Time `json:"asked,omitempty"`  // when we asked for tickets again
+	}
+	// checkRecord says what a check of WeChat's is about.
+	checkRecord struct {
+		User    string `json:"user"`
+		Picture string `json:"picture"`
+	}
+	// pushRecord says that a push has been taken.
+	pushRecord struct {
+		At time.Time `json:"at"`
 	}
 	avatarRecord struct {
 		ID     string       `json:"id"`
@@ -73,19 +130,22 @@ type (
 	// sessionRecord expires with its refresh token: Record.Expires is the moment.
 	sessionRecord struct {
 		App     string    `json:"app"`
+		Person  string    `json:"person,omitempty"` // id of the identity that signed in
 		Device  *string   `json:"device,omitempty"`
 		Created time.Time `json:"created"`
 		Seen    time.Time `json:"seen"`
 		Counter int64     `json:"counter"` // of the newest refresh token
 		Key     string    `json:"key"`     // sealed; signs the refresh tokens
 	}
-	// loginRecord says that a code has been sent to WeChat and what came of it.
+	// loginRecord says that a code has been sent to WeChat and what came of it: the
+	// code of a login, or one that was the proof of something else.
 	loginRecord struct {
 		Request string    `json:"request,omitempty"` // hash(requestId); empty when the client gave none
 		State   string    `json:"state"`             // sent, done, failed
 		Holder  string    `json:"holder"`            // random, names the login that sends the code
 		Session string    `json:"session,omitempty"` // uid.sid
 		Created bool      `json:"created,omitempty"` // whether the login made the user
+		Phone   string    `json:"phone,omitempty"`   // sealed; what the code of a phone button gave
 		At      time.Time `json:"at"`
 	}
 	auditRecord struct {
@@ -158,6 +218,13 @@ func unionKey(unionid string) drivers.Key {
 	return drivers.Key{Kind: kindUnions, ID: hashID(unionid)}
 }
 
+func phoneKey(p phoneNumber) drivers.Key {
+	return drivers.Key{Kind: kindPhones, ID: hashID(p.CountryCode, p.Number)}
+}
+
+// active reports whether the user is one who can be signed in.
+func (r userRecord) active() bool { return r.Deletion == nil && r.Merged == "" }
+
 // sessionKey takes "uid.sid", which is also what tokens name.
 func sessionKey(session string) drivers.Key { return drivers.Key{Kind: kindSessions, ID: session} }
 
@@ -200,5 +267,9 @@ func (c *Core) view(uid, sid string, r userRecord) *User {
 	for _, i := range r.Identities {
 		u.Identities = append(u.Identities, Identity{AppID: i.App, OpenID: i.OpenID})
 	}
+	if r.Phone != nil {
+		u.Phone = &Phone{CountryCode: r.Phone.CountryCode, Number: r.Phone.Number}
+	}
+	u.OtherAccounts = append([]string{}, r.Others...)
 	return u
 }

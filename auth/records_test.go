@@ -41,6 +41,23 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "uploads-used", uploadRecord{ContentType: "image/png", Size: 9, Created: at, Picture: sid})
 	golden(t, "sweeps", sweepRecord{at})
 	golden(t, "jobs-upload", jobRecord{Kind: jobRemoveUpload, Args: encode(removedUpload{sid})})
+	golden(t, "users-all", userRecord{
+		Version: 8, Phone: &phoneNumber{"86", "13800138000"}, Identities: []identityName{{"wxone", "openid-1"}},
+		Unions: []string{"unionhash"}, Others: []string{sid}, Created: at, Updated: later,
+	})
+	golden(t, "users-deleted", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Deletion: &deletionRecord{At: at, Due: later}})
+	golden(t, "users-merged", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Merged: sid})
+	golden(t, "sessions-person", sessionRecord{App: "wxone", Person: "hash", Created: at, Seen: later, Counter: 1, Key: "0a1b2c3d.c2VhbGVk"})
+	golden(t, "logins-phone", loginRecord{Request: "hash", State: loginDone, Holder: sid, Phone: "0a1b2c3d.c2VhbGVk", At: at})
+	golden(t, "phones", phoneRecord{User: uid, Created: at})
+	golden(t, "consents", consentRecord{Scope: ScopePhone, Purpose: "delivery", Policy: "v1", Granted: at, Withdrawn: &later})
+	golden(t, "tokens", tokenRecord{App: "wxone", Token: "0a1b2c3d.c2VhbGVk", Refresh: "0a1b2c3d.c2VhbGVk", Since: &at, Expires: &later, Renew: &at, Lease: sid, Until: &later})
+	golden(t, "tokens-ticket", ticketRecord{Ticket: "0a1b2c3d.c2VhbGVk", At: &at, Asked: &later})
+	golden(t, "checks", checkRecord{User: uid, Picture: sid})
+	golden(t, "pushes", pushRecord{At: at})
+	golden(t, "deadjobs", jobRecord{Kind: jobPush, Args: encode(sealedPush{"0a1b2c3d.c2VhbGVk"}), Attempts: 20, Failed: &later})
+	golden(t, "jobs-checkpicture", jobRecord{Kind: jobCheckPicture, Args: encode(pictureCheck{uid, sid, "hash"})})
+	golden(t, "jobs-eraseaccount", jobRecord{Kind: jobEraseAccount, Args: encode(erasure{uid})})
 	golden(t, "jobs", jobRecord{Kind: jobRemovePicture, Args: encode(removal{uid, sid})})
 	golden(t, "jobs-leased", jobRecord{Kind: jobRemovePicture, Args: encode(removal{uid, sid}), Attempts: 2, Lease: sid, Until: &later})
 }

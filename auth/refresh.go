@@ -41,6 +41,13 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 		if !sessionLive(record, now) || !records[1].Exists() {
 			return nil, fmt.Errorf("%w: the session is over", ErrUnauthenticated)
 		}
+		user, err := decode[userRecord](records[1])
+		if err != nil {
+			return nil, err
+		}
+		if !user.active() {
+			return nil, fmt.Errorf("%w: the account is deleted or merged", ErrUnauthenticated)
+		}
 		session, err := decode[sessionRecord](record)
 		if err != nil {
 			return nil, err

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -194,11 +193,7 @@ type removedUpload struct {
 	Upload string `json:"upload"`
 }
 
-func (c *Core) removeUpload(ctx context.Context, args json.RawMessage) error {
-	var r removedUpload
-	if err := json.Unmarshal(args, &r); err != nil {
-		return errors.New("its arguments have another form")
-	}
+func (c *Core) removeUpload(ctx context.Context, r removedUpload) error {
 	if err := c.objects.Delete(ctx, incomingFolder+r.Upload); err != nil {
 		return fmt.Errorf("%w: objects: delete: %w", ErrUpstream, err)
 	}

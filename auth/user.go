@@ -16,9 +16,13 @@ type User struct {
 	Birthday    *string // YYYY-MM-DD
 	Region      *Region
 	Preferences json.RawMessage // a JSON object
+	Phone       *Phone
 	Identities  []Identity
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	// OtherAccounts are the ids of accounts that turned out to be the same person;
+	// see Core.MergeAccount.
+	OtherAccounts []string
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 
 	session string // the id of the session that asks
 }
@@ -27,6 +31,12 @@ type User struct {
 type Identity struct {
 	AppID  string
 	OpenID string
+}
+
+// Phone is a phone number that WeChat vouched for.
+type Phone struct {
+	CountryCode string // digits, as 86
+	Number      string // digits, without the country code
 }
 
 // Avatar is a stored profile picture.
@@ -113,6 +123,19 @@ const (
 	ProfileUpdated     AuditEvent = "PROFILE_UPDATED"
 	UnionIDBound       AuditEvent = "UNIONID_BOUND"
 	UnionIDTaken       AuditEvent = "UNIONID_TAKEN"
+	PhoneBound         AuditEvent = "PHONE_BOUND"
+	PhoneUnbound       AuditEvent = "PHONE_UNBOUND"
+	PhoneMovedAway     AuditEvent = "PHONE_MOVED_AWAY"
+	ConsentGranted     AuditEvent = "CONSENT_GRANTED"
+	ConsentWithdrawn   AuditEvent = "CONSENT_WITHDRAWN"
+	ContentRejected    AuditEvent = "CONTENT_REJECTED"
+	WeChatRevoked      AuditEvent = "WECHAT_REVOKED"
+	WeChatCancelled    AuditEvent = "WECHAT_CANCELLED"
+	WeChatCleaned      AuditEvent = "WECHAT_CLEANED"
+	AccountsMerged     AuditEvent = "ACCOUNTS_MERGED"
+	DeletionRequested  AuditEvent = "DELETION_REQUESTED"
+	AccountRestored    AuditEvent = "ACCOUNT_RESTORED"
+	AccountDeleted     AuditEvent = "ACCOUNT_DELETED"
 )
 
 // Tokens are what a client holds of a session. Printing them shows nothing.

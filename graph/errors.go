@@ -34,15 +34,19 @@ var faults = []struct {
 	err error
 	Fault
 }{
+	{auth.ErrLogInAgain, Fault{Status: 401, Code: "UNAUTHENTICATED", Message: "WeChat's key for this data is no longer good: log in again with wx.login."}},
 	{auth.ErrUnauthenticated, Fault{Status: 401, Code: "UNAUTHENTICATED", Message: "There is no valid session."}},
 	{auth.ErrCodeRejected, Fault{Status: 400, Code: "LOGIN_CODE_REJECTED", Message: "The login code is wrong, too old or used."}},
 	{auth.ErrBlocked, Fault{Status: 403, Code: "ACCOUNT_BLOCKED", Message: "WeChat does not let this account log in."}},
 	{auth.ErrConflict, Fault{Status: 409, Code: "CONFLICT", Message: "The profile has changed since it was read."}},
+	{auth.ErrContentRejected, Fault{Status: 422, Code: "CONTENT_REJECTED", Message: "WeChat judges this unfit to be shown."}},
+	{auth.ErrConsentRequired, Fault{Status: 403, Code: "CONSENT_REQUIRED", Message: "The user has not agreed to this."}},
 	{auth.ErrRateLimited, Fault{Status: 429, Code: "RATE_LIMITED", Message: "There were too many calls."}},
 	{auth.ErrMisconfigured, Fault{Status: 500, Code: "UPSTREAM_MISCONFIGURED", Message: "WeChat refuses this server; its operator must act."}},
 	{auth.ErrReadOnly, Fault{Status: 503, Code: "READ_ONLY", Message: "Nothing can be changed for the moment; what can be read still is."}},
 	{auth.ErrUpstream, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "A service behind this one does not answer."}},
 	{auth.ErrNotSent, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "A service behind this one does not answer."}},
+	{auth.ErrPushRejected, Fault{Status: 403, Code: "BAD_REQUEST", Message: "This is not a message of WeChat's."}},
 	{auth.ErrNotFound, Fault{Status: 404, Code: "NOT_FOUND", Message: "It is not here."}},
 	// Whose caller is gone reads no answer; whose time is up was let down by what is behind us.
 	{context.Canceled, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "The call was given up."}},
@@ -98,6 +102,10 @@ func FaultOf(err error) Fault {
 			f := known.Fault
 			if after := auth.RetryAfter(err); after > 0 {
 				f.RetryAfter = after
+			}
+			var field *auth.FieldError
+			if errors.As(err, &field) {
+				f.Field = field.Field
 			}
 			return f
 		}

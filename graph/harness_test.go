@@ -72,6 +72,38 @@ func (f *fake) UpdateProfile(_ context.Context, token string, in auth.UpdateProf
 	return &auth.UpdateProfilePayload{User: f.user}, f.called("updateProfile", token)
 }
 
+func (f *fake) ImportWeChatProfile(_ context.Context, token string, in auth.ImportWeChatProfileInput) (*auth.ImportWeChatProfilePayload, error) {
+	return &auth.ImportWeChatProfilePayload{User: f.user}, f.called(fmt.Sprintf("import %t", in.Overwrite), token)
+}
+
+func (f *fake) BindPhoneNumber(_ context.Context, token string, in auth.BindPhoneNumberInput) (*auth.BindPhoneNumberPayload, error) {
+	return &auth.BindPhoneNumberPayload{User: f.user}, f.called(fmt.Sprintf("bind %t %t %t", in.Code.Given, in.Code.To != nil, in.Move), token)
+}
+
+func (f *fake) RecordConsent(_ context.Context, token string, in auth.RecordConsentInput) (*auth.RecordConsentPayload, error) {
+	return &auth.RecordConsentPayload{User: f.user}, f.called(fmt.Sprintf("record %+v", in.Consent), token)
+}
+
+func (f *fake) WithdrawConsent(_ context.Context, token string, in auth.WithdrawConsentInput) (*auth.WithdrawConsentPayload, error) {
+	return &auth.WithdrawConsentPayload{User: f.user}, f.called(fmt.Sprintf("withdraw %v", in.Scopes), token)
+}
+
+func (f *fake) MergeAccount(_ context.Context, token string, in auth.MergeAccountInput) (*auth.MergeAccountPayload, error) {
+	return &auth.MergeAccountPayload{User: f.user, Merged: "u2"}, f.called("merge "+in.Code, token)
+}
+
+func (f *fake) DeleteAccount(_ context.Context, token string, in auth.DeleteAccountInput) (*auth.DeleteAccountPayload, error) {
+	return &auth.DeleteAccountPayload{}, f.called("delete "+in.Code, token)
+}
+
+func (f *fake) Consents(context.Context, *auth.User) ([]*auth.Consent, error) {
+	return []*auth.Consent{{Scope: auth.ScopePhone, Purpose: "delivery", PolicyVersion: "1"}}, f.called("consents", "")
+}
+
+func (f *fake) Export(context.Context, *auth.User) (json.RawMessage, error) {
+	return json.RawMessage(`{"id":"u1"}`), f.called("export", "")
+}
+
 func (f *fake) Me(_ context.Context, token string) (*auth.User, error) {
 	return f.user, f.called("me", token)
 }

@@ -105,6 +105,21 @@ func userField(doc *ast.QueryDocument, f graphql.CollectedField) write[*auth.Use
 		if region := object(doc, f.Selections, "Region", regionField); region != nil {
 			return func(b []byte, u *auth.User) []byte { return optional(b, u.Region, region) }
 		}
+	case "phone":
+		if phone := object(doc, f.Selections, "Phone", phoneField); phone != nil {
+			return func(b []byte, u *auth.User) []byte { return optional(b, u.Phone, phone) }
+		}
+	case "otherAccounts":
+		return func(b []byte, u *auth.User) []byte {
+			b = append(b, '[')
+			for i, id := range u.OtherAccounts {
+				if i > 0 {
+					b = append(b, ',')
+				}
+				b = appendString(b, id)
+			}
+			return append(b, ']')
+		}
 	case "identities":
 		if identity := object(doc, f.Selections, "Identity", identityField); identity != nil {
 			return func(b []byte, u *auth.User) []byte {
@@ -146,6 +161,16 @@ func regionField(_ *ast.QueryDocument, f graphql.CollectedField) write[*auth.Reg
 		return func(b []byte, r *auth.Region) []byte { return optional(b, r.Province, text) }
 	case "city":
 		return func(b []byte, r *auth.Region) []byte { return optional(b, r.City, text) }
+	}
+	return nil
+}
+
+func phoneField(_ *ast.QueryDocument, f graphql.CollectedField) write[*auth.Phone] {
+	switch f.Name {
+	case "countryCode":
+		return func(b []byte, p *auth.Phone) []byte { return appendString(b, p.CountryCode) }
+	case "number":
+		return func(b []byte, p *auth.Phone) []byte { return appendString(b, p.Number) }
 	}
 	return nil
 }

@@ -15,9 +15,17 @@ type Core interface {
 	Logout(ctx context.Context, accessToken string, in auth.LogoutInput) (*auth.LogoutPayload, error)
 	CreateAvatarUpload(ctx context.Context, accessToken string, in auth.CreateAvatarUploadInput) (*auth.CreateAvatarUploadPayload, error)
 	UpdateProfile(ctx context.Context, accessToken string, in auth.UpdateProfileInput) (*auth.UpdateProfilePayload, error)
+	ImportWeChatProfile(ctx context.Context, accessToken string, in auth.ImportWeChatProfileInput) (*auth.ImportWeChatProfilePayload, error)
+	BindPhoneNumber(ctx context.Context, accessToken string, in auth.BindPhoneNumberInput) (*auth.BindPhoneNumberPayload, error)
+	RecordConsent(ctx context.Context, accessToken string, in auth.RecordConsentInput) (*auth.RecordConsentPayload, error)
+	WithdrawConsent(ctx context.Context, accessToken string, in auth.WithdrawConsentInput) (*auth.WithdrawConsentPayload, error)
+	MergeAccount(ctx context.Context, accessToken string, in auth.MergeAccountInput) (*auth.MergeAccountPayload, error)
+	DeleteAccount(ctx context.Context, accessToken string, in auth.DeleteAccountInput) (*auth.DeleteAccountPayload, error)
 	Me(ctx context.Context, accessToken string) (*auth.User, error)
 	Sessions(ctx context.Context, u *auth.User) ([]*auth.Session, error)
 	Audit(ctx context.Context, u *auth.User) ([]*auth.AuditEntry, error)
+	Consents(ctx context.Context, u *auth.User) ([]*auth.Consent, error)
+	Export(ctx context.Context, u *auth.User) (json.RawMessage, error)
 }
 
 var _ Core = (*auth.Core)(nil)
@@ -48,6 +56,14 @@ func (r user) Audit(ctx context.Context, u *auth.User) ([]*auth.AuditEntry, erro
 	return r.core.Audit(ctx, u)
 }
 
+func (r user) Consents(ctx context.Context, u *auth.User) ([]*auth.Consent, error) {
+	return r.core.Consents(ctx, u)
+}
+
+func (r user) Export(ctx context.Context, u *auth.User) (json.RawMessage, error) {
+	return r.core.Export(ctx, u)
+}
+
 func (r mutation) Login(ctx context.Context, in auth.LoginInput) (*auth.LoginPayload, error) {
 	return r.core.Login(ctx, in)
 }
@@ -71,6 +87,44 @@ func (r mutation) UpdateProfile(ctx context.Context, in UpdateProfileInput) (*au
 	return r.core.UpdateProfile(ctx, accessToken(ctx), in.core())
 }
 
+func (r mutation) ImportWeChatProfile(ctx context.Context, in auth.ImportWeChatProfileInput) (*auth.ImportWeChatProfilePayload, error) {
+	return r.core.ImportWeChatProfile(ctx, accessToken(ctx), in)
+}
+
+func (r mutation) BindPhoneNumber(ctx context.Context, in BindPhoneNumberInput) (*auth.BindPhoneNumberPayload, error) {
+	return r.core.BindPhoneNumber(ctx, accessToken(ctx), in.core())
+}
+
+func (r mutation) RecordConsent(ctx context.Context, in auth.RecordConsentInput) (*auth.RecordConsentPayload, error) {
+	return r.core.RecordConsent(ctx, accessToken(ctx), in)
+}
+
+func (r mutation) WithdrawConsent(ctx context.Context, in auth.WithdrawConsentInput) (*auth.WithdrawConsentPayload, error) {
+	return r.core.WithdrawConsent(ctx, accessToken(ctx), in)
+}
+
+func (r mutation) MergeAccount(ctx context.Context, in auth.MergeAccountInput) (*auth.MergeAccountPayload, error) {
+	return r.core.MergeAccount(ctx, accessToken(ctx), in)
+}
+
+func (r mutation) DeleteAccount(ctx context.Context, in auth.DeleteAccountInput) (*auth.DeleteAccountPayload, error) {
+	return r.core.DeleteAccount(ctx, accessToken(ctx), in)
+}
+
+// BindPhoneNumberInput is auth.BindPhoneNumberInput in gqlgen's words for what is
+// absent, null and given.
+type BindPhoneNumberInput struct {
+	Code          graphql.Omittable[*string]
+	EncryptedData *string
+	Iv            *string
+	Move          bool
+	Consent       *auth.ConsentInput
+}
+
+func (in BindPhoneNumberInput) core() auth.BindPhoneNumberInput {
+	return auth.BindPhoneNumberInput{Code: change(in.Code), EncryptedData: in.EncryptedData, IV: in.Iv, Move: in.Move, Consent: in.Consent}
+}
+
 // UpdateProfileInput is auth.UpdateProfileInput in gqlgen's words for what is
 // absent, null and given.
 type UpdateProfileInput struct {
@@ -83,6 +137,7 @@ type UpdateProfileInput struct {
 	Region         graphql.Omittable[*auth.Region]
 	Preferences    graphql.Omittable[json.RawMessage]
 	IfVersion      *int
+	Consent        *auth.ConsentInput
 }
 
 func (in UpdateProfileInput) core() auth.UpdateProfileInput {
@@ -95,6 +150,7 @@ func (in UpdateProfileInput) core() auth.UpdateProfileInput {
 		Preferences:    auth.Change[json.RawMessage]{Given: in.Preferences.IsSet()},
 		IfVersion:      in.IfVersion,
 		AvatarUploadID: in.AvatarUploadID,
+		Consent:        in.Consent,
 	}
 	if upload := in.Avatar.Value(); upload != nil {
 		out.Avatar.To = &auth.Upload{ReadSeeker: upload.File, Size: upload.Size}

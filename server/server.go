@@ -24,6 +24,8 @@ type Config struct {
 	// Playground is served at /playground, and browsers that come to / are sent
 	// there; nil means that there is none.
 	Playground *playground.Handler
+	// Sandbox, when set, answers what comes to /sandbox/: the simulated WeChat.
+	Sandbox http.Handler
 	// Logger gets the access log and what goes wrong; nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -34,6 +36,7 @@ type Server struct {
 	graph    *graph.Handler
 	index    []byte
 	ready    readiness
+	sandbox  http.Handler
 	log      *slog.Logger
 	page     *playground.Handler // or nil
 	draining atomic.Bool         // after Run was told to end
@@ -41,7 +44,7 @@ type Server struct {
 
 // New makes a Server. It opens nothing and starts nothing.
 func New(config Config) *Server {
-	s := &Server{core: config.Core, log: config.Logger, page: config.Playground}
+	s := &Server{core: config.Core, sandbox: config.Sandbox, log: config.Logger, page: config.Playground}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -85,6 +88,15 @@ func (s *Server) route(path string) (string, handler) {
 	}
 	if s.page != nil && s.page.Has(path) {
 		return playground.Path, reading(func(x *exchange, r *http.Request) { s.page.ServeHTTP(x, r) })
+	}
+	if appID, ok := strings.CutPrefix(path, pushPath); ok && appID != "" {
+		return pushPath + "{appid}", func(x *exchange, r *http.Request) { s.push(x, r, appID) }
+	}
+	if path == componentPath {
+		return path, func(x *exchange, r *http.Request) { s.push(x, r, "") }
+	}
+	if s.sandbox != nil && strings.HasPrefix(path, sandboxPath) {
+		return sandboxPath, func(x *exchange, r *http.Request) { s.sandbox.ServeHTTP(x, r) }
 	}
 	return "none", func(x *exchange, _ *http.Request) { x.fail(graph.FaultOf(auth.ErrNotFound)) }
 }

@@ -1,8 +1,10 @@
 package wechat
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,17 +28,21 @@ const (
 	MaxReply = 64 << 10
 )
 
-// Config is what a Client must know.
+// Config is what a Client must know. There is at least one app, or a component.
 type Config struct {
-	Apps    map[string]Secret // AppSecret by AppID; at least one
-	BaseURL string            // http or https, may have a path; default DefaultBaseURL
-	Timeout time.Duration     // for one call; default DefaultTimeout
+	Apps      map[string]Secret   // AppSecret by AppID
+	Push      map[string]PushKeys // by AppID; of any apps
+	Component *ComponentConfig    // the third-party platform; may be nil
+	BaseURL   string              // http or https, may have a path; default DefaultBaseURL
+	Timeout   time.Duration       // for one call; default DefaultTimeout
 }
 
 // Client calls WeChat's API. Any number of goroutines may use it, and one is
 // enough for a process: it keeps connections open.
 type Client struct {
 	apps      map[string]Secret
+	doors     map[string]*door // by AppID, the component's too
+	component *ComponentConfig // nil where there is none
 	base      *url.URL
 	timeout   time.Duration
 	transport *http.Transport
@@ -47,14 +53,35 @@ var _ auth.WeChat = (*Client)(nil)
 // New makes a client, and opens no connection yet. An error is a fault in the
 // configuration and quotes nothing of it.
 func New(config Config) (*Client, error) {
-	c := &Client{apps: map[string]Secret{}, timeout: config.Timeout}
+	c := &Client{apps: map[string]Secret{}, doors: map[string]*door{}, timeout: config.Timeout}
 	for appID, secret := range config.Apps {
 		if err := checkApp(appID, secret.reveal()); err != nil {
 			return nil, fmt.Errorf("wechat: an app: %w", err)
 		}
 		c.apps[appID] = secret
 	}
-	if len(c.apps) == 0 {
+	for appID, keys := range config.Push {
+		if err := checkAppID(appID); err != nil {
+			return nil, fmt.Errorf("wechat: an app of push: %w", err)
+		}
+		opened, err := newDoor(appID, keys)
+		if err != nil {
+			return nil, fmt.Errorf("wechat: an app of push: %w", err)
+		}
+		c.doors[appID] = opened
+	}
+	if config.Component != nil {
+		own := *config.Component
+		opened, err := own.check()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("wechat: the component: %w", err)
+		case c.doors[own.AppID] != nil:
+			return nil, errors.New("wechat: the component is an app of push too")
+		}
+		c.component, c.doors[own.AppID] = &own, opened
+	}
+	if len(c.apps) == 0 && c.component == nil {
 		return nil, errors.New("wechat: no app")
 	}
 	if c.timeout == 0 {
@@ -114,10 +141,36 @@ func (unrepeatable) Close() error             { return nil }
 // WriteTo saves io.Copy its buffer of 32 KiB a request.
 func (unrepeatable) WriteTo(io.Writer) (int64, error) { return 0, nil }
 
-// get makes one GET request and returns HTTP status and body, whatever the
-// status is. It follows no redirect. An error is an *Error that is
-// auth.ErrUpstream, and auth.ErrNotSent when no connection was had.
-func (c *Client) get(ctx context.Context, api, path string, query url.Values) (int, []byte, error) {
+// ask makes one request and reads the reply into v. A nil body makes it a GET;
+// any other is sent by POST, as JSON whose text is raw UTF-8. What
+// hidden holds gets into no error.
+func (c *Client) ask(ctx context.Context, at *endpoint, query url.Values, body any, v reply, hidden ...string) error {
+	var sent []byte
+	if body != nil {
+		sent = encode(body)
+	}
+	status, got, err := c.send(ctx, at.name, at.path, query, sent)
+	if err != nil {
+		return err
+	}
+	return read(at, status, got, v, hidden...)
+}
+
+// encode writes v as JSON without \u003c and its like, which WeChat refuses (40033).
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // of strings and numbers: cannot be
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// send makes one request, a GET without content and a POST with, and returns HTTP
+// status and body, whatever the status is. It follows no redirect. An error is an
+// *Error that is auth.ErrUpstream, and auth.ErrNotSent when no connection was had.
+func (c *Client) send(ctx context.Context, api, path string, query url.Values, content []byte) (int, []byte, error) {
 	timed, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var connected atomic.Bool
@@ -136,6 +189,12 @@ func (c *Client) get(ctx context.Context, api, path string, query url.Values) (i
 		// from the body, and failing that sends a chunked GET.
 		TransferEncoding: []string{"identity"},
 	}).WithContext(timed)
+	if content != nil {
+		// Without GetBody, net/http cannot rewind this one either.
+		req.Method, req.Body, req.TransferEncoding = http.MethodPost, io.NopCloser(bytes.NewReader(content)), nil
+		req.ContentLength = int64(len(content))
+		req.Header.Set("Content-Type", "application/json")
+	}
 
 	failed := func(status int, reason string) error {
 		err := &Error{API: api, Status: status, Reason: reason, is: []error{auth.ErrUpstream}}

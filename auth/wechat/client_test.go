@@ -55,7 +55,8 @@ func checkError(t *testing.T, err error, want ...error) {
 		}
 	}
 	for _, other := range []error{auth.ErrCodeRejected, auth.ErrBlocked, auth.ErrRateLimited, auth.ErrUpstream,
-		auth.ErrMisconfigured, auth.ErrNotSent, context.Canceled, context.DeadlineExceeded} {
+		auth.ErrMisconfigured, auth.ErrNotSent, auth.ErrTokenRejected, auth.ErrSessionKeyStale, auth.ErrNotSeen,
+		auth.ErrTicketRejected, auth.ErrNotAuthorized, auth.ErrPushRejected, context.Canceled, context.DeadlineExceeded} {
 		wanted := false
 		for _, w := range want {
 			wanted = wanted || w == other
@@ -198,10 +199,10 @@ func TestTimeouts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			base := serve(t, h)
-			_, err := newClient(t, base, 50*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
+			_, err := newClient(t, base, 500*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
 			checkError(t, err, auth.ErrUpstream)
 
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			_, err = newClient(t, base, time.Minute).CodeToSession(ctx, testApp, testCode)
 			checkError(t, err, auth.ErrUpstream, context.DeadlineExceeded)
@@ -220,7 +221,7 @@ func TestSlowDrip(t *testing.T) {
 			<-tick.C
 		}
 	})
-	_, err := newClient(t, base, 100*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
+	_, err := newClient(t, base, 500*time.Millisecond).CodeToSession(t.Context(), testApp, testCode)
 	checkError(t, err, auth.ErrUpstream)
 }
 
@@ -282,7 +283,7 @@ func TestNotSent(t *testing.T) {
 	t.Run("TLS handshake without end", func(t *testing.T) {
 		t.Parallel()
 		l := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-		err := call(newClient(t, "https://"+l, 50*time.Millisecond), t.Context())
+		err := call(newClient(t, "https://"+l, 500*time.Millisecond), t.Context())
 		checkError(t, err, auth.ErrUpstream, auth.ErrNotSent)
 	})
 	t.Run("old TLS", func(t *testing.T) {

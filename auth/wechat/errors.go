@@ -10,7 +10,8 @@ import (
 
 // Error is a call to WeChat that failed: refused by it, or not answered. It is
 // (errors.Is) one of auth.ErrCodeRejected, ErrBlocked, ErrRateLimited,
-// ErrUpstream and ErrMisconfigured; beside ErrUpstream also auth.ErrNotSent
+// ErrTokenRejected, ErrTicketRejected, ErrNotAuthorized, ErrSessionKeyStale,
+// ErrNotSeen, ErrUpstream and ErrMisconfigured; beside ErrUpstream also auth.ErrNotSent
 // when the request surely never left, and the error of the caller's context
 // when that had ended. It holds no secret, code, URL or word of WeChat's, so
 // all of it may be logged.
@@ -48,7 +49,8 @@ func (e *Error) Unwrap() []error { return e.is }
 // meanings says what WeChat's errcodes mean to us; any other is ErrUpstream.
 // Sources: DOC/miniprogram/dev/server/API/user-login/api_code2session for -1,
 // 40029, 40226 and 45011; DOC/miniprogram/dev/server/API/mp-access-token for
-// what concerns app, secret and quota; the rest are numbers that hold for every
+// what concerns app, secret, token and quota; the page of each other call, which
+// its endpoint names, for the call's own; the rest are numbers that hold for every
 // call and that SDKs and reports agree on. DOC is https://developers.weixin.qq.com.
 var meanings = map[int]error{
 	-1: auth.ErrUpstream, // busy; the code may be burnt already
@@ -58,8 +60,24 @@ var meanings = map[int]error{
 
 	40226: auth.ErrBlocked, // a person of high risk
 
-	45011: &auth.LaterError{Err: auth.ErrRateLimited, After: time.Minute}, // the quota of the minute
-	45009: &auth.LaterError{Err: auth.ErrRateLimited, After: time.Hour},   // the quota of the day
+	45011: aMinute,                                                      // the quota of the minute
+	44991: aMinute,                                                      // the same, of the content checks
+	87020: aMinute,                                                      // the same picture again, too soon
+	45009: &auth.LaterError{Err: auth.ErrRateLimited, After: time.Hour}, // the quota of the day
+
+	40001: auth.ErrTokenRejected, // invalid, or not the latest
+	40014: auth.ErrTokenRejected, // malformed
+	42001: auth.ErrTokenRejected, // expired
+
+	87007: auth.ErrSessionKeyStale, // the person has none
+	87009: auth.ErrSessionKeyStale, // signed with another
+	61010: auth.ErrNotSeen,         // not in the app for two hours
+
+	61003: auth.ErrNotAuthorized,  // the merchant has not, or no longer, authorised us
+	61007: auth.ErrNotAuthorized,  // not for this call
+	61023: auth.ErrNotAuthorized,  // the refresh token is no more
+	61005: auth.ErrTicketRejected, // expired
+	61006: auth.ErrTicketRejected, // invalid
 
 	40002: auth.ErrMisconfigured, // grant_type
 	40013: auth.ErrMisconfigured, // AppID
@@ -68,7 +86,21 @@ var meanings = map[int]error{
 	40243: auth.ErrMisconfigured, // AppSecret frozen
 	41002: auth.ErrMisconfigured, // AppID missing
 	41004: auth.ErrMisconfigured, // AppSecret missing
+	41001: auth.ErrMisconfigured, // token missing: we never send an empty one
 	41008: auth.ErrMisconfigured, // code missing: we never send an empty one
+	40003: auth.ErrMisconfigured, // openid: of another app
+	43104: auth.ErrMisconfigured, // openid: of another app
+	40004: auth.ErrMisconfigured, // media type: a fault of ours, as the next ones
+	40097: auth.ErrMisconfigured, // arguments
+	40129: auth.ErrMisconfigured, // scene
+	43002: auth.ErrMisconfigured, // not by POST
+	44002: auth.ErrMisconfigured, // empty body
+	47001: auth.ErrMisconfigured, // not JSON
+	87008: auth.ErrMisconfigured, // sig_method
+	40094: auth.ErrMisconfigured, // the component's credentials
+	41018: auth.ErrMisconfigured, // the component's AppID missing
+	61004: auth.ErrMisconfigured, // our IP address is not on the component's list
+	61011: auth.ErrMisconfigured, // no component: a mini program's AppID
 	50004: auth.ErrMisconfigured, // the app may not call this
 	50007: auth.ErrMisconfigured, // the app is frozen
 	89503: auth.ErrMisconfigured, // our IP address waits for the app's admin
@@ -76,7 +108,19 @@ var meanings = map[int]error{
 	89507: auth.ErrMisconfigured, // the admin refused our IP address, for an hour
 }
 
-func meaning(code int) error {
+var aMinute = &auth.LaterError{Err: auth.ErrRateLimited, After: time.Minute}
+
+// endpoint is one call of WeChat's.
+type endpoint struct {
+	name  string        // in errors
+	path  string        // below the base URL
+	means map[int]error // what its errcodes mean where that differs from meanings
+}
+
+func (at *endpoint) meaning(code int) error {
+	if err, ok := at.means[code]; ok {
+		return err
+	}
 	if err, ok := meanings[code]; ok {
 		return err
 	}
@@ -96,6 +140,9 @@ func ridOf(message string, hidden ...string) string {
 		return ""
 	}
 	for _, h := range hidden {
+		if h == "" {
+			continue
+		}
 		if strings.Contains(rid, h) || strings.Contains(h, rid) {
 			return ""
 		}

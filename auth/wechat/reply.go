@@ -17,11 +17,16 @@ type verdict struct {
 	Message text   `json:"errmsg"`
 }
 
-// read decodes a reply into v, which embeds the verdict, and judges it: nil when
+func (v *verdict) judged() *verdict { return v }
+
+// reply is a pointer to a struct that embeds verdict.
+type reply interface{ judged() *verdict }
+
+// read decodes a reply into v and judges it: nil when
 // the HTTP status is 200 and WeChat refused nothing, else an *Error. It takes
 // what WeChat is known to send: any Content-Type, a byte order mark, raw control
 // characters within strings, bad UTF-8, errcode as a string, unknown fields.
-func read(api string, status int, body []byte, v any, judged *verdict, hidden ...string) error {
+func read(at *endpoint, status int, body []byte, v reply, hidden ...string) error {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	body = bytes.Map(func(r rune) rune {
 		if r < ' ' {
@@ -31,8 +36,9 @@ func read(api string, status int, body []byte, v any, judged *verdict, hidden ..
 	}, body)
 	err := json.Unmarshal(body, v)
 	// A field of a wrong type does not matter once WeChat has refused.
-	if code := int(judged.Code); code != 0 {
-		return &Error{API: api, Code: code, RID: ridOf(string(judged.Message), hidden...), Status: status, is: []error{meaning(code)}}
+	if code := int(v.judged().Code); code != 0 {
+		rid := ridOf(string(v.judged().Message), hidden...)
+		return &Error{API: at.name, Code: code, RID: rid, Status: status, is: []error{at.meaning(code)}}
 	}
 	reason := ""
 	switch {
@@ -43,7 +49,20 @@ func read(api string, status int, body []byte, v any, judged *verdict, hidden ..
 	default:
 		return nil
 	}
-	return &Error{API: api, Status: status, Reason: reason, is: []error{auth.ErrUpstream}}
+	return at.wrong(status, reason)
+}
+
+// wrong is the error of a reply that WeChat should not have given.
+func (at *endpoint) wrong(status int, reason string) error {
+	return &Error{API: at.name, Status: status, Reason: reason, is: []error{auth.ErrUpstream}}
+}
+
+// lacks is the error of a reply that says all is well and does not give what it must.
+func (at *endpoint) lacks(reason string) error { return at.wrong(http.StatusOK, reason) }
+
+// refused is the error of a call that is not made because of what it was given.
+func (at *endpoint) refused(reason string, is error) error {
+	return &Error{API: at.name, Reason: reason, is: []error{is}}
 }
 
 // number is an integer that may come as a string.
@@ -69,5 +88,19 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	var s string
 	_ = json.Unmarshal(b, &s)
 	*t = text(s)
+	return nil
+}
+
+// loose is a string that may come as a number.
+type loose string
+
+func (l *loose) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		if s = string(b); strings.Trim(s, "0123456789") != "" {
+			s = ""
+		}
+	}
+	*l = loose(strings.TrimSpace(s))
 	return nil
 }

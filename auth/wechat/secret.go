@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Secret holds an AppSecret. However it is printed, logged or encoded, by
+// Secret holds an AppSecret, or a Token or EncodingAESKey of push. However it is printed, logged or encoded, by
 // itself or inside something else, it reads [redacted]; only this package can
 // look inside. The zero Secret is empty.
 type Secret struct {
@@ -67,14 +67,21 @@ func ParseApps(s string) (map[string]Secret, error) {
 }
 
 func checkApp(appID, secret string) error {
-	if len(appID) < 1 || len(appID) > 64 || strings.ContainsFunc(appID, notWordRune) {
-		return errors.New("an AppID is 1 to 64 of A-Z a-z 0-9 _ -")
+	if err := checkAppID(appID); err != nil {
+		return err
 	}
 	if secret == "" {
 		return errors.New("its AppSecret is empty")
 	}
 	if !printable(secret) {
 		return errors.New("its AppSecret holds a space or something unprintable")
+	}
+	return nil
+}
+
+func checkAppID(appID string) error {
+	if len(appID) < 1 || len(appID) > 64 || strings.ContainsFunc(appID, notWordRune) {
+		return errors.New("an AppID is 1 to 64 of A-Z a-z 0-9 _ -")
 	}
 	return nil
 }

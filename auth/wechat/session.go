@@ -15,7 +15,9 @@ const (
 	MaxID = 128
 )
 
-const code2Session = "jscode2session"
+var code2Session = endpoint{name: "jscode2session", path: "/sns/jscode2session", means: map[int]error{
+	40001: auth.ErrMisconfigured, // there is no token here: it is the AppSecret
+}}
 
 // CodeToSession trades the code of wx.login for the person's ids and key, with
 // one request at the most, within Config.Timeout and ctx. See
@@ -29,33 +31,46 @@ const code2Session = "jscode2session"
 // bytes, and SessionKey is the base64 of 16 bytes.
 func (c *Client) CodeToSession(ctx context.Context, appID, code string) (auth.WeChatSession, error) {
 	secret, ok := c.apps[appID]
-	switch {
-	case !ok:
-		return auth.WeChatSession{}, &Error{API: code2Session, Reason: "no such app here", is: []error{auth.ErrMisconfigured}}
-	case code == "" || len(code) > MaxCode:
-		return auth.WeChatSession{}, &Error{API: code2Session, Reason: "code empty or too long", is: []error{auth.ErrCodeRejected}}
+	if !ok {
+		return auth.WeChatSession{}, code2Session.refused("no such app here", auth.ErrMisconfigured)
 	}
-	status, body, err := c.get(ctx, code2Session, "/sns/jscode2session", url.Values{
+	if err := code2Session.checkCode(code); err != nil {
+		return auth.WeChatSession{}, err
+	}
+	return c.session(ctx, &code2Session, url.Values{
 		"appid":      {appID},
 		"secret":     {secret.reveal()},
 		"js_code":    {code},
 		"grant_type": {"authorization_code"},
-	})
+	}, secret.reveal(), code)
+}
+
+// checkCode refuses what cannot be a code.
+func (at *endpoint) checkCode(code string) error {
+	if code == "" || len(code) > MaxCode {
+		return at.refused("code empty or too long", auth.ErrCodeRejected)
+	}
+	return nil
+}
+
+// session asks for a session; hidden are words that no error may have.
+func (c *Client) session(ctx context.Context, at *endpoint, query url.Values, hidden ...string) (auth.WeChatSession, error) {
+	status, body, err := c.send(ctx, at.name, at.path, query, nil)
 	if err != nil {
 		return auth.WeChatSession{}, err
 	}
-	return readSession(status, body, secret.reveal(), code)
+	return readSession(at, status, body, hidden...)
 }
 
-// readSession reads the reply to a code; hidden are words that no error may have.
-func readSession(status int, body []byte, hidden ...string) (auth.WeChatSession, error) {
+// readSession reads the reply to a code.
+func readSession(at *endpoint, status int, body []byte, hidden ...string) (auth.WeChatSession, error) {
 	var r struct {
 		verdict
 		OpenID     string `json:"openid"`
 		UnionID    string `json:"unionid"`
 		SessionKey string `json:"session_key"`
 	}
-	if err := read(code2Session, status, body, &r, &r.verdict, hidden...); err != nil {
+	if err := read(at, status, body, &r, hidden...); err != nil {
 		return auth.WeChatSession{}, err
 	}
 	wrong := ""
@@ -70,7 +85,7 @@ func readSession(status int, body []byte, hidden ...string) (auth.WeChatSession,
 		wrong = "reply without a proper session_key"
 	}
 	if wrong != "" {
-		return auth.WeChatSession{}, &Error{API: code2Session, Status: status, Reason: wrong, is: []error{auth.ErrUpstream}}
+		return auth.WeChatSession{}, at.wrong(status, wrong)
 	}
 	return auth.WeChatSession{OpenID: r.OpenID, UnionID: r.UnionID, SessionKey: r.SessionKey}, nil
 }

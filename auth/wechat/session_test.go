@@ -16,7 +16,8 @@ import (
 func TestEveryErrcode(t *testing.T) {
 	t.Parallel()
 	codes := maps.Clone(meanings)
-	codes[87009], codes[1], codes[-2] = auth.ErrUpstream, auth.ErrUpstream, auth.ErrUpstream
+	maps.Copy(codes, code2Session.means)
+	codes[1], codes[-2] = auth.ErrUpstream, auth.ErrUpstream
 	for code, want := range codes {
 		t.Run(strconv.Itoa(code), func(t *testing.T) {
 			t.Parallel()
@@ -53,12 +54,12 @@ func TestErrcodesOfLogin(t *testing.T) {
 		45011: auth.ErrRateLimited, 45009: auth.ErrRateLimited, 40013: auth.ErrMisconfigured,
 		40125: auth.ErrMisconfigured, 40164: auth.ErrMisconfigured,
 	} {
-		if err := meaning(code); !errors.Is(err, want) {
+		if err := code2Session.meaning(code); !errors.Is(err, want) {
 			t.Errorf("%d means %v", code, err)
 		}
 	}
 	for code, want := range map[int]time.Duration{45011: time.Minute, 45009: time.Hour, -1: time.Second, 40029: 0} {
-		_, err := readSession(200, []byte(fmt.Sprintf(`{"errcode":%d}`, code)), testSecret)
+		_, err := readSession(&code2Session, 200, []byte(fmt.Sprintf(`{"errcode":%d}`, code)), testSecret)
 		if got := auth.RetryAfter(err); got != want {
 			t.Errorf("%d: retry after %v", code, got)
 		}
@@ -78,7 +79,7 @@ func TestLenientReplies(t *testing.T) {
 		"errmsg of no text":  `{"errmsg":[1],` + goodReply[1:],
 		"escaped slashes":    strings.Replace(goodReply, "tiih", `\u0074iih`, 1),
 	} {
-		got, err := readSession(200, []byte(reply), testSecret)
+		got, err := readSession(&code2Session, 200, []byte(reply), testSecret)
 		if err != nil || got.OpenID != "oGZUI0egBJY1zhBYw2KhdUfwVJJE" || got.SessionKey != "tiihtNczf5v6AKRyjwEUhQ==" {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
@@ -94,7 +95,7 @@ func TestLenientRefusals(t *testing.T) {
 		`{"openid":false,"errcode":40029}`,
 		"{\"errcode\":40029,\"errmsg\":\"\x07\xfe\"}",
 	} {
-		_, err := readSession(200, []byte(reply), testSecret)
+		_, err := readSession(&code2Session, 200, []byte(reply), testSecret)
 		checkError(t, err, auth.ErrCodeRejected)
 	}
 }
@@ -115,14 +116,14 @@ func TestBadSessions(t *testing.T) {
 		`{"errcode":"x","openid":"o"` + key + `}`, `{"errcode":1e99,"openid":"o"` + key + `}`,
 		goodReply + goodReply,
 	} {
-		got, err := readSession(200, []byte(reply), testSecret)
+		got, err := readSession(&code2Session, 200, []byte(reply), testSecret)
 		if err == nil {
 			t.Errorf("%s: got %+v", reply, got)
 			continue
 		}
 		checkError(t, err, auth.ErrUpstream)
 	}
-	if _, err := readSession(200, []byte(`{"openid":"`+strings.Repeat("o", MaxID)+`"`+key+`}`)); err != nil {
+	if _, err := readSession(&code2Session, 200, []byte(`{"openid":"`+strings.Repeat("o", MaxID)+`"`+key+`}`)); err != nil {
 		t.Errorf("longest openid: %v", err)
 	}
 }
@@ -154,7 +155,7 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		given := string(body)
-		s, err := readSession(status, body, testSecret, testCode)
+		s, err := readSession(&code2Session, status, body, testSecret, testCode)
 		if string(body) != given {
 			t.Fatal("changed its input")
 		}
@@ -166,8 +167,8 @@ func FuzzReply(f *testing.F) {
 			if e.Code == 0 && !errors.Is(err, auth.ErrUpstream) {
 				t.Fatalf("%v", err)
 			}
-			if !errors.Is(err, meaning(e.Code)) {
-				t.Fatalf("%v is not %v", err, meaning(e.Code))
+			if !errors.Is(err, code2Session.meaning(e.Code)) {
+				t.Fatalf("%v is not %v", err, code2Session.meaning(e.Code))
 			}
 			if text := err.Error(); len(text) > 200 || strings.Contains(text, testSecret) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 				t.Fatalf("%q", text)

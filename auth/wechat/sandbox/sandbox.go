@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,14 +24,18 @@ const (
 )
 
 // Sandbox is WeChat's API as an http.Handler, for any number of requests at a
-// time. It serves GET /sns/jscode2session; see
-// DOC/miniprogram/dev/server/API/user-login/api_code2session, where DOC is
-// https://developers.weixin.qq.com.
+// time, and below /sandbox/ what WeChat has not: see the package's comment.
 type Sandbox struct {
-	now  func() time.Time
-	apps []string
-	used *usedCodes
-	mux  *http.ServeMux
+	now     func() time.Time
+	apps    []string
+	apis    []string // the names of all calls
+	used    *usedCodes
+	people  *people
+	tokens  *tokens
+	faults  *faults
+	post    *post
+	revoked *revoked
+	mux     *http.ServeMux
 }
 
 // New makes a sandbox that serves the apps of appIDs, or AppID when there are
@@ -41,28 +44,61 @@ func New(now func() time.Time, appIDs ...string) *Sandbox {
 	if len(appIDs) == 0 {
 		appIDs = []string{AppID}
 	}
-	s := &Sandbox{now: now, apps: slices.Clone(appIDs), used: newUsedCodes(now()), mux: http.NewServeMux()}
-	s.mux.HandleFunc("/sns/jscode2session", s.codeToSession)
+	s := &Sandbox{
+		now: now, apps: slices.Clone(appIDs), mux: http.NewServeMux(),
+		used: newUsedCodes(now()), people: newPeople(maxPeople), tokens: &tokens{now},
+		faults: &faults{}, post: newPost(), revoked: &revoked{},
+	}
+	for path, h := range map[string]http.HandlerFunc{
+		"/sns/jscode2session":                      s.codeToSession,
+		"/sns/component/jscode2session":            s.componentCodeToSession,
+		"/cgi-bin/stable_token":                    s.stableToken,
+		"/cgi-bin/component/api_start_push_ticket": s.startPushTicket,
+		"/cgi-bin/component/api_component_token":   s.componentToken,
+		"/cgi-bin/component/api_query_auth":        s.queryAuth,
+		"/cgi-bin/component/api_authorizer_token":  s.authorizerToken,
+		"/wxa/checksession":                        s.checkSession,
+		"/wxa/resetusersessionkey":                 s.resetSession,
+		"/wxa/business/getuserphonenumber":         s.phoneNumber,
+		"/wxa/msg_sec_check":                       s.checkText,
+		"/wxa/media_check_async":                   s.checkPicture,
+	} {
+		s.apis = append(s.apis, nameOf(path))
+		s.mux.HandleFunc(path, s.troubled(nameOf(path), h))
+	}
+	slices.Sort(s.apis)
+	s.mux.HandleFunc("POST /sandbox/push", s.pushNow)
+	s.mux.HandleFunc("POST /sandbox/fail", s.fail)
+	s.mux.HandleFunc("GET /sandbox/opendata", s.openData)
 	return s
 }
 
 // ServeHTTP answers as api.weixin.qq.com does: status 200 and JSON, which says
-// what is wrong, but labelled as plain text.
+// what is wrong, but labelled as plain text. Below /sandbox/ it answers as one
+// would expect.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 func (s *Sandbox) codeToSession(w http.ResponseWriter, r *http.Request) {
+	switch q := r.URL.Query(); {
+	case r.Method != http.MethodGet:
+		s.refuse(w, 43001, "require GET method")
+	case s.refusesApp(w, q.Get("appid"), q.Get("secret")):
+	default:
+		s.trade(w, r)
+	}
+}
+
+// trade gives a session for a code.
+func (s *Sandbox) trade(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	code := q.Get("js_code")
 	person, nonce, ok := strings.Cut(code, "~")
 	switch {
-	case r.Method != http.MethodGet:
-		s.refuse(w, 43001, "require GET method")
-	case s.refusesApp(w, q):
 	case q.Get("grant_type") != "authorization_code":
 		s.refuse(w, 40002, "invalid grant_type")
 	case code == "":
 		s.refuse(w, 41008, "missing code")
-	case !ok || !isName(person) || !isNonce(nonce):
+	case !ok || !isName(person) || !isNonce(nonce) || person == phonePerson:
 		s.refuse(w, 40029, "invalid code")
 	case troubles[person] != nil:
 		troubles[person](s, w)
@@ -70,13 +106,15 @@ func (s *Sandbox) codeToSession(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, 40163, "code been used")
 	case person == "slow" && !wait(r, Slow):
 	default:
-		answer(w, newSession(q.Get("appid"), person))
+		made := newSession(q.Get("appid"), person)
+		s.people.met(made.OpenID, known{person, made.SessionKey})
+		answer(w, made)
 	}
 }
 
 // refusesApp reports whether it has answered because app or secret is wrong.
-func (s *Sandbox) refusesApp(w http.ResponseWriter, q url.Values) bool {
-	switch appID, secret := q.Get("appid"), q.Get("secret"); {
+func (s *Sandbox) refusesApp(w http.ResponseWriter, appID, secret string) bool {
+	switch {
 	case appID == "":
 		s.refuse(w, 41002, "appid missing")
 	case !slices.Contains(s.apps, appID):
@@ -111,14 +149,19 @@ type session struct {
 }
 
 func newSession(appID, person string) session {
-	key := make([]byte, 16)
-	_, _ = rand.Read(key)
 	person, unbound := strings.CutSuffix(person, "-nounion")
-	made := session{SessionKey: base64.StdEncoding.EncodeToString(key), OpenID: idOf("openid", appID, person)}
+	made := session{SessionKey: newKey(), OpenID: idOf("openid", appID, person)}
 	if !unbound {
 		made.UnionID = idOf("unionid", person)
 	}
 	return made
+}
+
+// newKey makes a session_key.
+func newKey() string {
+	key := make([]byte, 16)
+	_, _ = rand.Read(key)
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 // idOf makes 28 characters of the look of WeChat's ids, the same for the same parts.
@@ -130,13 +173,23 @@ func idOf(parts ...string) string {
 // refuse answers with an errcode. The message ends like WeChat's, in an id of
 // the request that is always another.
 func (s *Sandbox) refuse(w http.ResponseWriter, code int, message string) {
-	id := make([]byte, 8)
+	id := newID()
+	answer(w, status{code, message + ", rid: " + strconv.FormatInt(s.now().Unix(), 16) + "-" + id[:8] + "-" + id[8:16]})
+}
+
+// done answers that all is well, with nothing else to say.
+func (s *Sandbox) done(w http.ResponseWriter) { answer(w, status{0, "ok"}) }
+
+type status struct {
+	ErrCode int    `json:"errcode"`
+	ErrMsg  string `json:"errmsg"`
+}
+
+// newID makes 32 hexadecimal digits.
+func newID() string {
+	id := make([]byte, 16)
 	_, _ = rand.Read(id)
-	rid := strconv.FormatInt(s.now().Unix(), 16) + "-" + hex.EncodeToString(id[:4]) + "-" + hex.EncodeToString(id[4:])
-	answer(w, struct {
-		ErrCode int    `json:"errcode"`
-		ErrMsg  string `json:"errmsg"`
-	}{code, message + ", rid: " + rid})
+	return hex.EncodeToString(id)
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -106,7 +106,7 @@ func TestTroubles(t *testing.T) {
 
 func TestSlowIsCutOff(t *testing.T) {
 	t.Parallel()
-	_, err := dial(t, 50*time.Millisecond).CodeToSession(t.Context(), sandbox.AppID, "slow~1")
+	_, err := dial(t, 500*time.Millisecond).CodeToSession(t.Context(), sandbox.AppID, "slow~1")
 	if !errors.Is(err, auth.ErrUpstream) || errors.Is(err, auth.ErrNotSent) {
 		t.Errorf("got %v", err)
 	}

@@ -1,0 +1,192 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// The third-party platform: merchants authorise it, and their apps' people log
+// in here without their AppSecrets. WeChat pushes a ticket every ten minutes; the
+// ticket gives the platform's token, and that the tokens of the merchants.
+//
+// ticketAgain is how long we wait before we ask for tickets once more.
+const ticketAgain = 10 * time.Minute
+
+func (c *Core) ticketKey() drivers.Key { return tokenKey("ticket", c.wechat.Component()) }
+
+// keepTicket stores a pushed ticket unless there is a newer one.
+func (c *Core) keepTicket(ctx context.Context, push Push) error {
+	key := c.ticketKey()
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		var r ticketRecord
+		if records[0].Exists() {
+			if r, err = decode[ticketRecord](records[0]); err != nil {
+				return nil, err
+			}
+		}
+		if r.At != nil && !push.At.After(*r.At) {
+			return nil, nil
+		}
+		r.Ticket, r.At = c.seals.seal(key, push.Secret), &push.At
+		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
+	})
+}
+
+// withComponent calls a method of WeChat with the platform's token.
+func (c *Core) withComponent(ctx context.Context, call func(token string) error) error {
+	component := c.wechat.Component()
+	return c.useToken(ctx, tokenKey(tokenOfComponent, component), component, c.fetchComponentToken, call)
+}
+
+func (c *Core) fetchComponentToken(ctx context.Context, _ tokenRecord) (Authorization, error) {
+	key := c.ticketKey()
+	records, err := c.get(ctx, key)
+	if err != nil {
+		return Authorization{}, err
+	}
+	var r ticketRecord
+	if records[0].Exists() {
+		if r, err = decode[ticketRecord](records[0]); err != nil {
+			return Authorization{}, err
+		}
+	}
+	if r.Ticket != "" {
+		if ticket, err := c.seals.open(key, r.Ticket); err == nil {
+			token, err := c.wechat.ComponentToken(ctx, ticket)
+			if !errors.Is(err, ErrTicketRejected) {
+				return Authorization{AppID: c.wechat.Component(), Token: token}, err
+			}
+		}
+	}
+	// There is no ticket, or it is too old: pushes got lost. Ask for them again.
+	if now := c.now(); r.Asked == nil || now.Sub(*r.Asked) >= ticketAgain {
+		r.Asked = &now
+		err := c.store.Commit(ctx, drivers.Replace(records[0], encode(r), time.Time{}))
+		if err == nil {
+			if err = c.wechat.StartTickets(ctx); err != nil {
+				return Authorization{}, fmt.Errorf("ask for tickets: %w", err)
+			}
+		} else if !errors.Is(err, drivers.ErrConflict) {
+			return Authorization{}, storeError("commit", err)
+		}
+	}
+	return Authorization{}, &LaterError{fmt.Errorf("%w: no good ticket of the third-party platform yet", ErrUpstream), 10 * time.Second}
+}
+
+func (c *Core) fetchMerchantToken(ctx context.Context, old tokenRecord) (fresh Authorization, err error) {
+	if old.Refresh == "" {
+		return fresh, ErrNotAuthorized
+	}
+	refresh, err := c.seals.open(tokenKey(tokenOfMerchant, old.App), old.Refresh)
+	if err != nil {
+		return fresh, fmt.Errorf("refresh token of a merchant: %w", err)
+	}
+	err = c.withComponent(ctx, func(token string) error {
+		fresh, err = c.wechat.AuthorizerToken(ctx, token, old.App, refresh)
+		return err
+	})
+	fresh.AppID = old.App
+	return fresh, err
+}
+
+// authorize stores what a merchant has given the platform.
+func (c *Core) authorize(ctx context.Context, push Push) error {
+	// The code works once: it is not for a push that has been dealt with, or that a
+	// newer one has overtaken.
+	known, err := c.merchant(ctx, push.AppID)
+	if err != nil || known.Since != nil && !push.At.After(*known.Since) {
+		return err
+	}
+	var fresh Authorization
+	err = c.withComponent(ctx, func(token string) (err error) {
+		fresh, err = c.wechat.QueryAuthorization(ctx, token, push.Secret)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	key, now := tokenKey(tokenOfMerchant, fresh.AppID), c.now()
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		r := c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now)
+		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
+	})
+}
+
+// unauthorize forgets a merchant: nobody logs in through their app any more.
+// One that has authorised again since stays.
+func (c *Core) unauthorize(ctx context.Context, push Push) error {
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, tokenKey(tokenOfMerchant, push.AppID))
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		r, err := decode[tokenRecord](records[0])
+		if err != nil || r.Since != nil && r.Since.After(push.At) {
+			return nil, err
+		}
+		return []drivers.Op{drivers.Delete(records[0])}, nil
+	})
+}
+
+// merchant returns what is stored of a merchant's app: without a Refresh when it
+// has not authorised us.
+func (c *Core) merchant(ctx context.Context, appID string) (r tokenRecord, err error) {
+	records, err := c.get(ctx, tokenKey(tokenOfMerchant, appID))
+	if err != nil || !records[0].Exists() {
+		return r, err
+	}
+	return decode[tokenRecord](records[0])
+}
+
+// tradeForMerchant is trade for a merchant's app. The code is sent once, also
+// when WeChat refuses the platform's token: then the client gets another code for
+// nothing, while a code sent twice would be against the promise.
+func (c *Core) tradeForMerchant(ctx context.Context, l login) (person WeChatSession, err error) {
+	merchant, err := c.merchant(ctx, l.app)
+	switch {
+	case err != nil:
+		return person, errors.Join(err, ErrNotSent)
+	case merchant.Refresh == "":
+		return person, errors.Join(ErrNotSent, notOurApp)
+	}
+	sent := false
+	err = c.withComponent(ctx, func(token string) error {
+		if sent {
+			return fmt.Errorf("%w: the platform's token was too old", ErrCodeRejected)
+		}
+		sent = true
+		person, err = c.wechat.ComponentCodeToSession(ctx, token, l.app, l.code)
+		return err
+	})
+	switch {
+	case err != nil && !sent:
+		return person, errors.Join(err, ErrNotSent)
+	case errors.Is(err, ErrNotAuthorized):
+		return person, notOurApp
+	}
+	return person, err
+}
+
+func isAppID(s string) bool {
+	if len(s) < 1 || len(s) > 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}

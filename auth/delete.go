@@ -1,0 +1,361 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// DeleteAccountInput is what DeleteAccount needs.
+type DeleteAccountInput struct {
+	Code string // of wx.login, fresh: the proof that it is the person who asks
+}
+
+// DeleteAccountPayload is what DeleteAccount gives.
+type DeleteAccountPayload struct {
+	// ErasedAt is when the data goes. A login before restores the account.
+	ErasedAt time.Time
+}
+
+// DeleteAccount ends the caller's account. All its sessions are dead when it
+// returns. After Config.DeletionDelay, within which a login restores the account,
+// a job erases all that is kept of the person; the job survives a crash at any
+// point. Who logs in after that is a new user.
+//
+// Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
+// ErrUpstream, ErrMisconfigured, or an *InvalidError for code, of somebody else.
+func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteAccountInput) (*DeleteAccountPayload, error) {
+	by, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	session, err := decode[sessionRecord](by.signedIn)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := c.prove(ctx, by, "delete", session.App, in.Code)
+	if err != nil {
+		return nil, fmt.Errorf("delete account: %w", err)
+	}
+	var payload DeleteAccountPayload
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
+		by, err := c.authenticate(ctx, accessToken)
+		if err != nil {
+			return nil, err
+		}
+		a, err := by.account()
+		if err != nil {
+			return nil, err
+		}
+		identity, _, err := c.readIdentity(ctx, proof)
+		if err != nil {
+			return nil, err
+		}
+		if owner, err := c.account(ctx, identity.User); err != nil || owner.uid != a.uid {
+			if err != nil {
+				return nil, err
+			}
+			return nil, &InvalidError{"code", "of another person than the account's"}
+		}
+		now := c.now()
+		payload.ErasedAt = now.Add(c.deletionDelay)
+		return c.deletion(a, DeletionRequested, by.user.session, now, payload.ErasedAt), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delete account: %w", err)
+	}
+	c.wakeJobs()
+	return &payload, nil
+}
+
+// proof is a person whom a fresh code has shown to be here.
+type proof struct {
+	app    string
+	person WeChatSession
+}
+
+// prove trades a fresh login code for the person, as a login does, but makes no
+// session. what names what the proof is for.
+func (c *Core) prove(ctx context.Context, by caller, what, app, code string) (proof, error) {
+	l, err := c.parseLogin(LoginInput{Code: code, AppID: &app})
+	if err != nil {
+		return proof{}, err
+	}
+	l.request = hashID(what, by.user.ID)
+	done, err := c.claim(ctx, l)
+	if err != nil {
+		return proof{}, err
+	}
+	if done != nil {
+		return proof{}, fmt.Errorf("%w: used before", ErrCodeRejected)
+	}
+	person, err := c.trade(ctx, l)
+	if err != nil {
+		return proof{}, err
+	}
+	c.unclaim(ctx, l, false) // it is used, and nothing is to be repeated
+	return proof{app, person}, nil
+}
+
+// readIdentity reads the identity that a proof shows; the zero one where nobody
+// has it.
+func (c *Core) readIdentity(ctx context.Context, p proof) (identityRecord, drivers.Record, error) {
+	records, err := c.get(ctx, identityKey(p.app, p.person.OpenID))
+	if err != nil || !records[0].Exists() {
+		return identityRecord{}, drivers.Record{}, err
+	}
+	r, err := decode[identityRecord](records[0])
+	return r, records[0], err
+}
+
+// erasure are the arguments of the job that erases an account.
+type erasure struct {
+	User string `json:"user"`
+}
+
+// deletion makes the ops that end an account: from this commit on no session of it lives.
+func (c *Core) deletion(a account, event AuditEvent, sid string, now, due time.Time) []drivers.Op {
+	a.user.Deletion = &deletionRecord{At: now, Due: due}
+	return []drivers.Op{
+		drivers.Replace(a.record, encode(a.user), time.Time{}),
+		audited(a.uid, auditRecord{At: now, Event: event, Session: sid}),
+		newJob(jobEraseAccount, due, erasure{a.uid}),
+	}
+}
+
+// deletion tells a login that it restores an account: see enter.
+type deletion struct {
+	uid string
+	at  time.Time
+}
+
+func (*deletion) Error() string { return "the account waits for its deletion" }
+
+// eraseAccount is the job that erases an account whose deletion is due. Each step
+// may be done again; the user's record, which tells what there is to do, goes last.
+func (c *Core) eraseAccount(ctx context.Context, args erasure) error {
+	uid := args.User
+	records, err := c.get(ctx, userKey(uid))
+	if err != nil {
+		return err
+	}
+	if records[0].Exists() {
+		user, err := decode[userRecord](records[0])
+		if err != nil {
+			return err
+		}
+		if user.Deletion == nil || c.now().Before(user.Deletion.Due) {
+			return nil // restored, or wanted anew for later
+		}
+		if err := c.free(ctx, uid, user); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []string{kindSessions, kindConsents} {
+		if err := c.removeAll(ctx, kind, uid); err != nil {
+			return err
+		}
+	}
+	if err := c.settleAudit(ctx, uid); err != nil {
+		return err
+	}
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, userKey(uid))
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		user, err := decode[userRecord](records[0])
+		if err != nil || user.Deletion == nil {
+			return nil, err
+		}
+		ops := []drivers.Op{drivers.Delete(records[0])}
+		if c.deletedAuditLife > 0 {
+			now := c.now()
+			op := audited(uid, auditRecord{At: now, Event: AccountDeleted})
+			op.Expires = now.Add(c.deletedAuditLife)
+			ops = append(ops, op)
+		}
+		return ops, nil
+	})
+}
+
+// free removes what points to an account: its picture, its identities with their
+// session_keys, its unions, its phone number, and what others know of it. What has
+// come to be another's meanwhile stays.
+func (c *Core) free(ctx context.Context, uid string, user userRecord) error {
+	if user.Avatar != nil {
+		err := c.objects.Delete(ctx, pictureFolder+pictureName(user.Avatar.ID, AvatarSmall), pictureFolder+pictureName(user.Avatar.ID, AvatarLarge))
+		if err != nil {
+			return fmt.Errorf("%w: objects: delete: %w", ErrUpstream, err)
+		}
+	}
+	var keys []drivers.Key
+	for _, i := range user.Identities {
+		keys = append(keys, identityKey(i.App, i.OpenID))
+	}
+	for _, id := range user.Unions {
+		keys = append(keys, drivers.Key{Kind: kindUnions, ID: id})
+	}
+	if user.Phone != nil {
+		keys = append(keys, phoneKey(*user.Phone))
+	}
+	for _, key := range keys {
+		if err := c.freeKey(ctx, key, uid); err != nil {
+			return err
+		}
+	}
+	for _, other := range user.Others {
+		if err := c.forget(ctx, other, uid, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owned is what identities, unions and phone numbers have in common.
+type owned struct {
+	User    string `json:"user"`
+	UnionID string `json:"unionid"` // of an identity
+}
+
+// freeKey removes a record if it names a user, and the union that it names.
+func (c *Core) freeKey(ctx context.Context, key drivers.Key, uid string) error {
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, key)
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		r, err := decode[owned](records[0])
+		if err != nil || r.User != uid {
+			return nil, err
+		}
+		ops := []drivers.Op{drivers.Delete(records[0])}
+		if r.UnionID == "" {
+			return ops, nil
+		}
+		// The user's record of an older version does not list its unions.
+		unions, err := c.get(ctx, unionKey(r.UnionID))
+		if err != nil || !unions[0].Exists() {
+			return ops, err
+		}
+		if union, err := decode[unionRecord](unions[0]); err != nil || union.User != uid {
+			return ops, err
+		}
+		return append(ops, drivers.Delete(unions[0])), nil
+	})
+}
+
+// forget takes an account out of what another knows, or puts heir in its place.
+func (c *Core) forget(ctx context.Context, other, uid, heir string) error {
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		a, err := c.account(ctx, other)
+		if err != nil || !a.there {
+			return nil, err
+		}
+		others := without(a.user.Others, uid)
+		if len(others) == len(a.user.Others) {
+			return nil, nil
+		}
+		if heir != "" && heir != a.uid {
+			others = append(without(others, heir), heir)
+		}
+		a.user.Others = others
+		return []drivers.Op{drivers.Replace(a.record, encode(a.user), time.Time{})}, nil
+	})
+}
+
+// without returns a copy of list that lacks what is named.
+func without(list []string, names ...string) []string {
+	var rest []string
+next:
+	for _, v := range list {
+		for _, name := range names {
+			if v == name {
+				continue next
+			}
+		}
+		rest = append(rest, v)
+	}
+	return rest
+}
+
+// endSessionsUntil removes the sessions of a user that began at a time or before.
+func (c *Core) endSessionsUntil(ctx context.Context, uid string, at time.Time) error {
+	for record, err := range c.store.Scan(ctx, kindSessions, uid+".", "") {
+		if err != nil {
+			return storeError("scan", err)
+		}
+		r, err := decode[sessionRecord](record)
+		if err != nil {
+			return err
+		}
+		if r.Created.After(at) {
+			continue
+		}
+		if err := c.remove(ctx, record.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAll removes the records of a kind that a user owns.
+func (c *Core) removeAll(ctx context.Context, kind, uid string) error {
+	for record, err := range c.store.Scan(ctx, kind, uid+".", "") {
+		if err != nil {
+			return storeError("scan", err)
+		}
+		if err := c.remove(ctx, record.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes a record, whatever it says by now.
+func (c *Core) remove(ctx context.Context, key drivers.Key) error {
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, key)
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		return []drivers.Op{drivers.Delete(records[0])}, nil
+	})
+}
+
+// settleAudit takes out of a deleted account's audit what could lead to the
+// person, and lets it end in Config.DeletedAuditLife.
+func (c *Core) settleAudit(ctx context.Context, uid string) error {
+	for record, err := range c.store.Scan(ctx, kindAudit, uid+".", "") {
+		if err != nil {
+			return storeError("scan", err)
+		}
+		err = c.transact(ctx, func() ([]drivers.Op, error) {
+			records, err := c.get(ctx, record.Key)
+			if err != nil || !records[0].Exists() {
+				return nil, err
+			}
+			if c.deletedAuditLife <= 0 {
+				return []drivers.Op{drivers.Delete(records[0])}, nil
+			}
+			r, err := decode[auditRecord](records[0])
+			if err != nil {
+				return nil, err
+			}
+			end := c.now().Add(c.deletedAuditLife)
+			if r.Session == "" && !records[0].Expires.After(end) {
+				return nil, nil // done before
+			}
+			if records[0].Expires.Before(end) {
+				end = records[0].Expires
+			}
+			return []drivers.Op{drivers.Replace(records[0], encode(auditRecord{At: r.At, Event: r.Event, Fields: r.Fields}), end)}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+func (c *Core) mustDelete(t testing.TB, token, code string) time.Time {
+	t.Helper()
+	p, err := c.DeleteAccount(t.Context(), token, DeleteAccountInput{code})
+	if err != nil {
+		t.Fatalf("delete account: %v", err)
+	}
+	return p.ErasedAt
+}
+
+// mustHoldNothingOf fails if anything in the store or the objects could lead to a
+// person: only the audit is left, without sessions, and what expires by itself.
+func (w *world) mustHoldNothingOf(t testing.TB, uid string, words ...string) {
+	t.Helper()
+	for _, kind := range []string{kindUsers, kindIdentities, kindUnions, kindSessions, kindConsents, kindPhones, kindJobs, kindDeadJobs, kindAudit, kindChecks} {
+		for _, r := range w.records(t, kind) {
+			text := r.Key.ID + " " + string(r.Data)
+			if kind != kindAudit && strings.Contains(text, uid) {
+				t.Errorf("%v names the account: %s", r.Key, r.Data)
+			}
+			if kind == kindAudit && strings.Contains(text, uid) && strings.Contains(text, `"session"`) {
+				t.Errorf("the audit names a session: %s", r.Data)
+			}
+			for _, word := range words {
+				if strings.Contains(text, word) {
+					t.Errorf("%v holds %q", r.Key, word)
+				}
+			}
+		}
+	}
+	if blobs := w.blobs(t); len(blobs) > 0 {
+		t.Errorf("pictures are left: %v", blobs)
+	}
+}
+
+func TestDeleteAccount(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) { config.DeletedAuditLife = time.Hour }
+		c := w.replica(t)
+		p := w.full(t, c, "ming+m", "13800138000")
+		second := c.mustLogin(t, "ming+m~2")
+		_, err := c.DeleteAccount(t.Context(), p.Tokens.AccessToken, DeleteAccountInput{"hong~1"})
+		mustBeInvalid(t, err, "code")
+		_, err = c.DeleteAccount(t.Context(), p.Tokens.AccessToken, DeleteAccountInput{"ming+m~2"})
+		mustBe(t, err, ErrCodeRejected) // used for a login
+		_, err = c.DeleteAccount(t.Context(), "", DeleteAccountInput{"ming+m~3"})
+		mustBe(t, err, ErrUnauthenticated)
+		if at := c.mustDelete(t, p.Tokens.AccessToken, "ming+m~4"); !at.Equal(c.now()) {
+			t.Errorf("erased at %v", at)
+		}
+		// Dead at once, on every replica, before any job has run.
+		for _, tokens := range []Tokens{p.Tokens, second.Tokens} {
+			_, err := w.replica(t).Me(t.Context(), tokens.AccessToken)
+			mustBe(t, err, ErrUnauthenticated)
+			_, err = w.replica(t).RefreshSession(t.Context(), RefreshSessionInput{tokens.RefreshToken})
+			mustBe(t, err, ErrUnauthenticated)
+		}
+		_, err = c.Login(t.Context(), LoginInput{Code: "ming+m~2", RequestID: ptr("x")})
+		mustBe(t, err, ErrCodeRejected)
+		// Who logs in before the job has run is new, and the job leaves them alone.
+		next := c.mustLogin(t, "ming+m~5")
+		if !next.Created || next.User.ID == p.User.ID || next.User.Phone != nil {
+			t.Errorf("the next user is %+v", next.User)
+		}
+		c.runJobs(t)
+		c.runJobs(t)
+		w.mustHoldNothingOf(t, p.User.ID, "nick of", "13800138000", "2001-02-03")
+		if _, err := c.Me(t.Context(), next.Tokens.AccessToken); err != nil {
+			t.Errorf("the next user: %v", err)
+		}
+		if again := c.mustLogin(t, "ming+m~6"); again.User.ID != next.User.ID || len(w.records(t, kindUnions)) != 1 {
+			t.Error("the identity was not freed for the next user")
+		}
+		// The audit stays for an hour.
+		n := 0
+		for _, r := range w.records(t, kindAudit) {
+			if strings.HasPrefix(r.Key.ID, p.User.ID) {
+				n++
+				if r.Expires.After(c.now().Add(time.Hour)) {
+					t.Errorf("the audit is kept until %v", r.Expires)
+				}
+			}
+		}
+		if n < 4 {
+			t.Errorf("%d entries of the audit", n)
+		}
+	})
+}
+
+func TestADeletedAccountCanBeRestored(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) { config.DeletionDelay = 24 * time.Hour }
+		c := w.replica(t)
+		p := w.full(t, c, "ming+m", "13800138000")
+		w.clock.add(time.Second)
+		c.mustDelete(t, p.Tokens.AccessToken, "ming+m~2")
+		c.runJobs(t)
+		_, err := c.Me(t.Context(), p.Tokens.AccessToken)
+		mustBe(t, err, ErrUnauthenticated)
+		w.clock.add(23 * time.Hour)
+		back := c.mustLogin(t, "ming+m~3")
+		if back.Created || back.User.ID != p.User.ID || back.User.Phone == nil || *back.User.Nickname != "nick of ming+m" {
+			t.Errorf("came back as %+v", back.User)
+		}
+		// A session that was dead stays dead.
+		_, err = c.RefreshSession(t.Context(), RefreshSessionInput{p.Tokens.RefreshToken})
+		mustBe(t, err, ErrUnauthenticated)
+		if sessions, err := c.Sessions(t.Context(), back.User); err != nil || len(sessions) != 1 {
+			t.Errorf("%d sessions, %v", len(sessions), err)
+		}
+		// The job of the deletion that was taken back does nothing.
+		w.clock.add(2 * time.Hour)
+		c.runJobs(t)
+		back = c.mustLogin(t, "ming+m~4")
+		if back.User.ID != p.User.ID {
+			t.Error("the job has deleted a restored account")
+		}
+		c.mustDelete(t, back.Tokens.AccessToken, "ming+m~5")
+		w.clock.add(24 * time.Hour)
+		if next := c.mustLogin(t, "ming+m~6"); !next.Created {
+			t.Error("restored too late")
+		}
+		c.runJobs(t)
+		c.runJobs(t)
+		w.mustHoldNothingOf(t, p.User.ID, "nick of", "13800138000")
+		for _, r := range w.records(t, kindAudit) {
+			if strings.HasPrefix(r.Key.ID, p.User.ID) {
+				t.Errorf("the audit is kept: %s", r.Data)
+			}
+		}
+	})
+}
+
+// Many who restore at once, with the deletion in between, come to one account.
+func TestManyRestoreAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.configure = func(config *Config) { config.DeletionDelay = time.Hour }
+	c := w.replica(t)
+	p := c.mustLogin(t, "ming~1")
+	w.clock.add(time.Second)
+	c.mustDelete(t, p.Tokens.AccessToken, "ming~2")
+	w.clock.add(time.Second)
+	var wg sync.WaitGroup
+	tokens := make([]string, 16)
+	for i := range tokens {
+		replica := w.replica(t)
+		wg.Go(func() {
+			got, err := replica.Login(t.Context(), LoginInput{Code: fmt.Sprintf("ming~r%d", i)})
+			if err != nil || got.User.ID != p.User.ID {
+				t.Errorf("%v, %v", got, err)
+				return
+			}
+			tokens[i] = got.Tokens.AccessToken
+		})
+	}
+	wg.Wait()
+	for _, token := range tokens {
+		if _, err := c.Me(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestExport(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	p := w.full(t, c, "ming+m", "13800138000")
+	me, err := c.Me(t.Context(), p.Tokens.AccessToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := c.Export(t.Context(), me)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		me.ID, "nick of ming+m", "13800138000", "2001-02-03", me.Avatar.URL(AvatarSmall), me.Avatar.URL(AvatarLarge),
+		testApp + "-ming", `"unionid":"m"`, "to greet you", "PHONE_BOUND", `"sessions":[{`, `"preferences":{}`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("lacks %s: %s", want, text)
+		}
+	}
+	// Every text that is stored under the user, or its owner, is in it, but secrets.
+	for _, kind := range []string{kindUsers, kindIdentities, kindConsents, kindAudit, kindSessions} {
+		for _, r := range w.records(t, kind) {
+			var fields map[string]any
+			if json.Unmarshal(r.Data, &fields) != nil {
+				t.Fatal("no JSON")
+			}
+			for name, value := range fields {
+				s, ok := value.(string)
+				if !ok || name == "sessionKey" || name == "key" || name == "person" || strings.HasSuffix(s, "Z") {
+					continue
+				}
+				if quoted, _ := json.Marshal(s); !strings.Contains(string(text), string(quoted)) {
+					t.Errorf("lacks %s of %v", name, r.Key)
+				}
+			}
+		}
+	}
+	for _, r := range append(w.records(t, kindIdentities), w.records(t, kindSessions)...) {
+		var secret struct{ SessionKey, Key string }
+		json.Unmarshal(r.Data, &secret)
+		if s := secret.SessionKey + secret.Key; s == "" || strings.Contains(string(text), s) {
+			t.Errorf("has a secret of %v", r.Key)
+		}
+	}
+}
+
+// TestKillsBetweenAnySteps kills the process between any two calls of the store
+// in a deletion and in a merge, and in the jobs that finish them. What comes
+// after, on another replica, ends as if nothing had happened.
+func TestKillsBetweenAnySteps(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		act  func(t *testing.T, c *Core, a, b *LoginPayload) error
+		ends func(t *testing.T, w *world, c *Core, a, b *LoginPayload, acted bool)
+	}{
+		"delete": {
+			func(t *testing.T, c *Core, a, _ *LoginPayload) error {
+				_, err := c.DeleteAccount(t.Context(), a.Tokens.AccessToken, DeleteAccountInput{"ming+m~2"})
+				return err
+			},
+			func(t *testing.T, w *world, c *Core, a, b *LoginPayload, acted bool) {
+				if _, err := c.Me(t.Context(), a.Tokens.AccessToken); err == nil {
+					if acted {
+						t.Error("an acknowledged deletion did not happen")
+					}
+					c.mustDelete(t, a.Tokens.AccessToken, "ming+m~3")
+				}
+				for range 3 {
+					c.runJobs(t)
+				}
+				w.mustHoldNothingOf(t, a.User.ID, "nick of ming", "13800138000")
+				if next := c.mustLogin(t, "ming+m~4"); !next.Created {
+					t.Error("the person is not free to come again")
+				}
+			},
+		},
+		"merge": {
+			func(t *testing.T, c *Core, a, _ *LoginPayload) error {
+				_, err := c.MergeAccount(t.Context(), a.Tokens.AccessToken, MergeAccountInput{Code: "hong+h~2"})
+				return err
+			},
+			func(t *testing.T, w *world, c *Core, a, b *LoginPayload, acted bool) {
+				if _, err := c.Me(t.Context(), b.Tokens.AccessToken); err == nil {
+					if acted {
+						t.Error("an acknowledged merge did not happen")
+					}
+					if _, err := c.MergeAccount(t.Context(), a.Tokens.AccessToken, MergeAccountInput{Code: "hong+h~3"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				// Before and after the job: both persons are the one account.
+				for i := range 3 {
+					for _, person := range []string{"ming+m", "hong+h"} {
+						p := c.mustLogin(t, fmt.Sprintf("%s~end%d", person, i))
+						if p.User.ID != a.User.ID || p.Created || len(p.User.Identities) != 2 || *p.User.Nickname != "nick of ming+m" || p.User.Region == nil || p.User.Phone == nil {
+							t.Fatalf("%s is %+v", person, p.User)
+						}
+					}
+					c.runJobs(t)
+				}
+				w.clock.add(time.Hour) // the pictures that were replaced
+				c.runJobs(t)
+				if n := len(w.records(t, kindUsers)); n != 1 {
+					t.Errorf("%d users", n)
+				}
+				w.mustAgreeOnPhones(t, 1)
+				if len(w.blobs(t)) != 2 || len(w.records(t, kindJobs)) != 0 {
+					t.Errorf("blobs %v, jobs %v", w.blobs(t), w.records(t, kindJobs))
+				}
+				for _, kind := range []string{kindIdentities, kindUnions, kindSessions, kindConsents, kindAudit} {
+					for _, r := range w.records(t, kind) {
+						if strings.Contains(r.Key.ID+string(r.Data), b.User.ID) {
+							t.Errorf("%v names the account that is no more", r.Key)
+						}
+					}
+				}
+			},
+		},
+	} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, after %v", name, after), func(t *testing.T) {
+				t.Parallel()
+				nth := 1
+				for ; ; nth++ {
+					w := newWorld()
+					c := w.replica(t)
+					a := w.full(t, c, "ming+m", "13800138000")
+					b := c.mustLogin(t, "hong+h~1")
+					other := UpdateProfileInput{Nickname: set("other"), Region: set(Region{City: ptr("深圳")}), Consent: consentTo(ScopeRegion)}
+					if name == "merge" {
+						other.Avatar = set(upload(testPicture(t, 2)))
+					}
+					c.update(t, b.Tokens.AccessToken, other)
+					w.clock.add(time.Second)
+					dying := &faultyStore{nth: nth, after: after, dead: true}
+					w.wrapStore = func(s drivers.Store) drivers.Store { dying.Store = s; return dying }
+					victim := w.replica(t)
+					err := test.act(t, victim, a, b)
+					if err != nil && !errors.Is(err, ErrUpstream) {
+						t.Fatalf("call %d: %v", nth, err)
+					}
+					for range 2 {
+						victim.RunDueJobs(t.Context(), nil)
+					}
+					w.wrapStore = nil
+					w.clock.add(2 * jobLease) // what the dead one had leased
+					test.ends(t, w, w.replica(t), a, b, err == nil)
+					if t.Failed() {
+						t.Fatalf("killed at call %d", nth)
+					}
+					if dying.calls < nth {
+						break
+					}
+				}
+				if nth < 15 {
+					t.Errorf("only %d calls", nth)
+				}
+			})
+		}
+	}
+}

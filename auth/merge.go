@@ -1,0 +1,369 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// MergeAccountInput is what MergeAccount needs.
+type MergeAccountInput struct {
+	Code  string  // of wx.login, fresh, of the person of the other account
+	AppID *string // where the code is from; the session's app when nil
+}
+
+// MergeAccountPayload is what MergeAccount gives.
+type MergeAccountPayload struct {
+	User   *User
+	Merged string // the id of the account that is no more
+}
+
+// MergeAccount makes one account of two: the caller's, proved by its session, and
+// that of the person whom the code proves. The rule: the caller's account stays,
+// with its id; what is empty in its profile (each field by itself) it takes from the
+// other, with the consent that there was to it; it becomes the one of all the other's
+// mini programs; the earlier of the two beginnings is its beginning. All that is one
+// commit. From then on the other's sessions are dead and its person logs in to this
+// account; a job moves what is left, and until it has, the way leads through a
+// record of the other account that names this one.
+//
+// Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
+// ErrUpstream, ErrMisconfigured, or an *InvalidError for code or appId.
+func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAccountInput) (*MergeAccountPayload, error) {
+	by, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	session, err := decode[sessionRecord](by.signedIn)
+	if err != nil {
+		return nil, err
+	}
+	app := session.App
+	if in.AppID != nil {
+		app = *in.AppID
+	}
+	proof, err := c.prove(ctx, by, "merge", app, in.Code)
+	if err != nil {
+		return nil, fmt.Errorf("merge accounts: %w", err)
+	}
+	now := c.now()
+	var payload MergeAccountPayload
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
+		by, err := c.authenticate(ctx, accessToken)
+		if err != nil {
+			return nil, err
+		}
+		a, err := by.account()
+		if err != nil {
+			return nil, err
+		}
+		identity, record, err := c.readIdentity(ctx, proof)
+		if err != nil {
+			return nil, err
+		}
+		other := account{}
+		if record.Exists() {
+			if other, err = c.account(ctx, identity.User); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case !other.there || other.user.Deletion != nil:
+			return nil, &InvalidError{"code", "of a person who has no account here"}
+		case other.uid == a.uid:
+			return nil, &InvalidError{"code", "of this account, not of another"}
+		}
+		ops, err := c.merging(ctx, &a, other, by.user.session)
+		if err != nil {
+			return nil, err
+		}
+		// The code has replaced the session_key.
+		if now.After(identity.SessionKeyAt) {
+			identity.SessionKey, identity.SessionKeyAt = c.seals.seal(record.Key, proof.person.SessionKey), now
+			identity.User = a.uid
+			ops = append(ops, drivers.Replace(record, encode(identity), time.Time{}))
+		}
+		payload = MergeAccountPayload{c.view(a.uid, by.user.session, a.user), other.uid}
+		return ops, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("merge accounts: %w", err)
+	}
+	c.wakeJobs()
+	return &payload, nil
+}
+
+// MergeReport says what a merge does, or would do.
+type MergeReport struct {
+	Keep, Other string
+	Takes       []string // the fields that Keep takes from Other
+	Identities  int      // the mini programs that Keep has afterwards
+}
+
+// MergeAccounts is MergeAccount for the operator, who has made sure that two
+// accounts are one person's: keep stays, by the same rule. With dryRun it only
+// tells what it would do.
+func (c *Core) MergeAccounts(ctx context.Context, keep, other string, dryRun bool) (*MergeReport, error) {
+	var report *MergeReport
+	err := c.transact(ctx, func() ([]drivers.Op, error) {
+		a, err := c.active(ctx, keep)
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.active(ctx, other)
+		if err != nil {
+			return nil, err
+		}
+		if a.uid == b.uid {
+			return nil, fmt.Errorf("%s and %s are one account", keep, other)
+		}
+		before := a.user
+		ops, err := c.merging(ctx, &a, b, "")
+		if err != nil {
+			return nil, err
+		}
+		report = &MergeReport{Keep: a.uid, Other: b.uid, Takes: a.user.differs(before), Identities: len(a.user.Identities)}
+		if dryRun {
+			return nil, nil
+		}
+		return ops, nil
+	})
+	c.wakeJobs()
+	return report, err
+}
+
+// active reads an account that is neither deleted nor merged.
+func (c *Core) active(ctx context.Context, uid string) (account, error) {
+	if !isID(uid) {
+		return account{}, fmt.Errorf("%w: no id of an account", ErrNotFound)
+	}
+	a, err := c.account(ctx, uid)
+	if err == nil && (!a.there || a.uid != uid || a.user.Deletion != nil) {
+		err = fmt.Errorf("%w: account %s", ErrNotFound, uid)
+	}
+	return a, err
+}
+
+// differs names the fields of the profile that are not as they were.
+func (r userRecord) differs(before userRecord) (fields []string) {
+	add := func(name string, is bool) {
+		if is {
+			fields = append(fields, name)
+		}
+	}
+	add("nickname", r.Nickname != before.Nickname)
+	add("avatar", r.Avatar != before.Avatar)
+	add("phone", r.Phone != before.Phone)
+	add("gender", r.Gender != before.Gender)
+	add("birthday", r.Birthday != before.Birthday)
+	add("region", r.Region != before.Region)
+	add("preferences", r.Preferences != before.Preferences)
+	return fields
+}
+
+// merging makes the ops that put another account into a. There are at most 13,
+// however large the accounts are: the two, the phone number, the picture, the audit,
+// the job, and the consents that come along, of which there are 7 scopes. What may
+// be many (identities, unions, sessions, the audit) is left to the job.
+func (c *Core) merging(ctx context.Context, a *account, other account, sid string) ([]drivers.Op, error) {
+	now := c.now()
+	before, from := a.user, other.user
+	var ops []drivers.Op
+	take(&a.user.Nickname, from.Nickname)
+	take(&a.user.Gender, from.Gender)
+	take(&a.user.Birthday, from.Birthday)
+	take(&a.user.Region, from.Region)
+	if a.user.Preferences == "" {
+		a.user.Preferences = from.Preferences
+	}
+	switch {
+	case from.Avatar == nil:
+	case a.user.Avatar == nil:
+		a.user.Avatar = from.Avatar
+	default:
+		ops = append(ops, c.removeLater(a.uid, from.Avatar.ID, now.Add(c.oldLife)))
+	}
+	if from.Phone != nil {
+		records, err := c.get(ctx, phoneKey(*from.Phone))
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case a.user.Phone == nil:
+			a.user.Phone = from.Phone
+			ops = append(ops, drivers.Replace(records[0], encode(phoneRecord{User: a.uid, Created: now}), time.Time{}))
+		case records[0].Exists():
+			ops = append(ops, drivers.Delete(records[0]))
+		}
+	}
+	fields := a.user.differs(before)
+	consents, err := c.inherit(ctx, a.uid, other.uid, fields)
+	if err != nil {
+		return nil, err
+	}
+	a.user.Identities = append(slices.Clone(a.user.Identities), from.Identities...)
+	a.user.Unions = append(slices.Clone(a.user.Unions), without(from.Unions, a.user.Unions...)...)
+	a.user.Others = append(without(a.user.Others, other.uid), without(from.Others, append(a.user.Others, a.uid)...)...)
+	a.user.Version = max(a.user.Version, from.Version) + 1
+	if from.Created.Before(a.user.Created) {
+		a.user.Created = from.Created
+	}
+	a.user.Updated = now
+	left := userRecord{
+		Version: from.Version, Identities: from.Identities, Unions: from.Unions, Others: from.Others,
+		Created: from.Created, Updated: now, Merged: a.uid,
+	}
+	return append(append(ops, consents...),
+		drivers.Replace(a.record, encode(a.user), time.Time{}),
+		drivers.Replace(other.record, encode(left), time.Time{}),
+		audited(a.uid, auditRecord{At: now, Event: AccountsMerged, Session: sid, Fields: fields}),
+		newJob(jobFinishMerge, now, erasure{other.uid}),
+	), nil
+}
+
+func take[T any](to **T, from *T) {
+	if *to == nil {
+		*to = from
+	}
+}
+
+// inherit makes the ops that bring along the consents to fields.
+func (c *Core) inherit(ctx context.Context, uid, other string, fields []string) ([]drivers.Op, error) {
+	var wanted []ConsentScope
+	for _, scope := range scopes {
+		if slices.Contains(fields, scope.field()) {
+			wanted = append(wanted, scope)
+		}
+	}
+	theirs, err := c.consentRecords(ctx, other, wanted)
+	if err != nil {
+		return nil, err
+	}
+	own, err := c.consentRecords(ctx, uid, wanted)
+	if err != nil {
+		return nil, err
+	}
+	var ops []drivers.Op
+	for i, record := range theirs {
+		consent, err := decodeConsent(record)
+		if err != nil {
+			return nil, err
+		}
+		mine, err := decodeConsent(own[i])
+		if err != nil {
+			return nil, err
+		}
+		if record.Exists() && consent.Withdrawn == nil && (!own[i].Exists() || mine.Withdrawn != nil) {
+			ops = append(ops, drivers.Replace(own[i], encode(consent), time.Time{}))
+		}
+	}
+	return ops, nil
+}
+
+// finishMerge is the job that moves what a merge has left with the other account.
+// Each step may be done again; the other's record, which shows the way, goes last.
+func (c *Core) finishMerge(ctx context.Context, args erasure) error {
+	uid := args.User
+	records, err := c.get(ctx, userKey(uid))
+	if err != nil {
+		return err
+	}
+	if !records[0].Exists() {
+		return nil
+	}
+	left, err := decode[userRecord](records[0])
+	if err != nil || left.Merged == "" {
+		return err
+	}
+	heir, err := c.account(ctx, uid)
+	if err != nil {
+		return err
+	}
+	if !heir.there {
+		// Erased meanwhile, and all that points here with it.
+		if err := c.free(ctx, uid, left); err != nil {
+			return err
+		}
+	}
+	for _, i := range left.Identities {
+		if err := c.repoint(ctx, identityKey(i.App, i.OpenID), uid); err != nil {
+			return err
+		}
+	}
+	for _, id := range left.Unions {
+		if err := c.repoint(ctx, drivers.Key{Kind: kindUnions, ID: id}, uid); err != nil {
+			return err
+		}
+	}
+	for _, other := range left.Others {
+		if err := c.forget(ctx, other, uid, heir.uid); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []string{kindSessions, kindConsents} {
+		if err := c.removeAll(ctx, kind, uid); err != nil {
+			return err
+		}
+	}
+	if err := c.moveAudit(ctx, uid, heir); err != nil {
+		return err
+	}
+	return c.remove(ctx, userKey(uid))
+}
+
+// repoint makes an identity or a union that names uid name the account that it has become.
+func (c *Core) repoint(ctx context.Context, key drivers.Key, uid string) error {
+	return c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, key)
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		r, err := decode[owned](records[0])
+		if err != nil || r.User != uid {
+			return nil, err
+		}
+		heir, err := c.account(ctx, uid)
+		if err != nil || !heir.there {
+			return nil, err
+		}
+		if key.Kind == kindUnions {
+			union, err := decode[unionRecord](records[0])
+			union.User = heir.uid
+			return []drivers.Op{drivers.Replace(records[0], encode(union), time.Time{})}, err
+		}
+		identity, err := decode[identityRecord](records[0])
+		identity.User = heir.uid
+		return []drivers.Op{drivers.Replace(records[0], encode(identity), time.Time{})}, err
+	})
+}
+
+// moveAudit gives the audit of uid to its heir, or ends it where there is none.
+func (c *Core) moveAudit(ctx context.Context, uid string, heir account) error {
+	if !heir.there {
+		return c.settleAudit(ctx, uid)
+	}
+	for record, err := range c.store.Scan(ctx, kindAudit, uid+".", "") {
+		if err != nil {
+			return storeError("scan", err)
+		}
+		to := drivers.Key{Kind: kindAudit, ID: heir.uid + record.Key.ID[len(uid):]}
+		err = c.transact(ctx, func() ([]drivers.Op, error) {
+			records, err := c.get(ctx, record.Key, to)
+			if err != nil || !records[0].Exists() {
+				return nil, err
+			}
+			ops := []drivers.Op{drivers.Delete(records[0])}
+			if !records[1].Exists() {
+				ops = append(ops, drivers.Create(to, records[0].Data, records[0].Expires))
+			}
+			return ops, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// BindPhoneNumberInput is what BindPhoneNumber needs: the code of a phone button,
+// or encryptedData and iv of an older client, or a code that is given as nil, to unbind.
+type BindPhoneNumberInput struct {
+	Code          Change[string]
+	EncryptedData *string
+	IV            *string
+	Move          bool // takes the number from another account that has it
+	Consent       *ConsentInput
+}
+
+// BindPhoneNumberPayload is what BindPhoneNumber gives.
+type BindPhoneNumberPayload struct{ User *User }
+
+// openDataLife is how old open data of the client may be, by its watermark.
+const openDataLife = 10 * time.Minute
+
+// BindPhoneNumber makes a number that WeChat vouches for the caller's, or takes
+// the caller's away. A number is that of one account: where another has it,
+// nothing happens without Move. Like a login's, a code is claimed before it goes
+// to WeChat; within LoginRepeatable the same user may repeat the call with the
+// same code, with Move or a consent too, and it is not sent again.
+//
+// Errors: ErrUnauthenticated (also when the session_key is stale: log in again),
+// ErrConsentRequired, ErrRateLimited, ErrUpstream, ErrMisconfigured, or an
+// *InvalidError for code, encryptedData, iv or move.
+func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindPhoneNumberInput) (*BindPhoneNumberPayload, error) {
+	by, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	encrypted := in.EncryptedData != nil || in.IV != nil
+	switch {
+	case in.Code.Given && encrypted:
+		return nil, &InvalidError{"code", "not together with encryptedData"}
+	case !in.Code.Given && (in.EncryptedData == nil || in.IV == nil):
+		return nil, &InvalidError{"code", "needed, or encryptedData and iv"}
+	case in.Code.Given && in.Code.To == nil:
+		user, err := c.change(ctx, accessToken, nil, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+			ops, cleared, err := c.clear(ctx, a, ScopePhone, c.now())
+			if err != nil || !cleared {
+				return nil, nil, err
+			}
+			entry := auditRecord{At: c.now(), Event: PhoneUnbound, Session: by.user.session, Fields: []string{"phone"}}
+			return append(ops, audited(a.uid, entry)), []string{"phone"}, nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("unbind phone number: %w", err)
+		}
+		return &BindPhoneNumberPayload{user}, nil
+	}
+	// What the code is refused for anyway should not cost it.
+	needs := []ConsentScope{ScopePhone}
+	consent, err := checkConsent(in.Consent)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.grant(ctx, by, consent, needs, c.now()); err != nil {
+		return nil, err
+	}
+	var number PhoneNumber
+	if encrypted {
+		number, err = c.openPhone(ctx, by, *in.EncryptedData, *in.IV)
+	} else {
+		number, err = c.tradePhone(ctx, by, *in.Code.To)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bind phone number: %w", err)
+	}
+	phone := phoneNumber(number)
+	user, err := c.change(ctx, accessToken, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+		return c.bindPhone(ctx, by, a, phone, in.Move)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bind phone number: %w", err)
+	}
+	return &BindPhoneNumberPayload{user}, nil
+}
+
+// bindPhone gives a number to an account.
+func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phoneNumber, move bool) ([]drivers.Op, []string, error) {
+	now := c.now()
+	if a.user.Phone != nil && *a.user.Phone == phone {
+		return nil, nil, nil
+	}
+	records, err := c.get(ctx, phoneKey(phone))
+	if err != nil {
+		return nil, nil, err
+	}
+	var ops []drivers.Op
+	if records[0].Exists() {
+		r, err := decode[phoneRecord](records[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		other, err := c.account(ctx, r.User)
+		if err != nil {
+			return nil, nil, err
+		}
+		if other.there && other.uid != a.uid && other.user.Phone != nil && *other.user.Phone == phone {
+			if !move {
+				return nil, nil, &InvalidError{"move", "must be true: another account has this number"}
+			}
+			other.user.Phone = nil
+			other.user.Version++
+			other.user.Updated = now
+			ops = append(ops, drivers.Replace(other.record, encode(other.user), time.Time{}),
+				audited(other.uid, auditRecord{At: now, Event: PhoneMovedAway, Fields: []string{"phone"}}))
+		}
+	}
+	if a.user.Phone != nil {
+		free, err := c.freePhone(ctx, a.uid, *a.user.Phone)
+		if err != nil {
+			return nil, nil, err
+		}
+		ops = append(ops, free...)
+	}
+	a.user.Phone = &phone
+	return append(ops,
+		drivers.Replace(records[0], encode(phoneRecord{User: a.uid, Created: now}), time.Time{}),
+		audited(a.uid, auditRecord{At: now, Event: PhoneBound, Session: by.user.session, Fields: []string{"phone"}}),
+	), []string{"phone"}, nil
+}
+
+// freePhone makes the op that lets others have an account's number.
+func (c *Core) freePhone(ctx context.Context, uid string, phone phoneNumber) ([]drivers.Op, error) {
+	records, err := c.get(ctx, phoneKey(phone))
+	if err != nil || !records[0].Exists() {
+		return nil, err
+	}
+	r, err := decode[phoneRecord](records[0])
+	if err != nil || r.User != uid {
+		return nil, err
+	}
+	return []drivers.Op{drivers.Delete(records[0])}, nil
+}
+
+// tradePhone sends the code of a phone button to WeChat, once: a second time only
+// when WeChat refused the access token, before it looked at the code.
+func (c *Core) tradePhone(ctx context.Context, by caller, code string) (PhoneNumber, error) {
+	who, err := c.person(by)
+	if err != nil {
+		return PhoneNumber{}, err
+	}
+	if code == "" || len(code) > maxCode || !visibleASCII(code) {
+		return PhoneNumber{}, &InvalidError{"code", "no code of a phone button"}
+	}
+	refused := &InvalidError{"code", "wrong, too old or used: ask the user to tap the button again"}
+	l := login{app: who.App, code: code, holder: newID(), request: hashID("phone", by.user.ID),
+		key: drivers.Key{Kind: kindLogins, ID: hashID("phone", who.App, code)}}
+	done, err := c.claim(ctx, l)
+	switch {
+	case errors.Is(err, ErrCodeRejected):
+		return PhoneNumber{}, refused
+	case err != nil:
+		return PhoneNumber{}, err
+	case done != nil:
+		return c.openClaimedPhone(l.key, *done)
+	}
+	var number PhoneNumber
+	asked := false
+	err = c.withToken(ctx, who.App, func(token string) (err error) {
+		asked = true
+		number, err = c.wechat.PhoneNumber(ctx, token, who.App, code)
+		return err
+	})
+	// From here on the code is spent: what it gave is kept, also when the caller has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+	defer cancel()
+	if err != nil {
+		c.unclaim(ctx, l, !asked || errors.Is(err, ErrNotSent))
+		if errors.Is(err, ErrCodeRejected) {
+			return number, refused
+		}
+		return number, err
+	}
+	now := c.now()
+	return number, c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, l.key)
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		r := loginRecord{Request: l.request, State: loginDone, Holder: l.holder, At: now,
+			Phone: c.seals.seal(l.key, number.CountryCode+" "+number.Number)}
+		return []drivers.Op{drivers.Replace(records[0], encode(r), records[0].Expires)}, nil
+	})
+}
+
+func (c *Core) openClaimedPhone(key drivers.Key, r loginRecord) (n PhoneNumber, err error) {
+	text, err := c.seals.open(key, r.Phone)
+	if err != nil {
+		return n, fmt.Errorf("phone number %w", err)
+	}
+	_, err = fmt.Sscanf(text, "%s %s", &n.CountryCode, &n.Number)
+	return n, err
+}
+
+// openPhone decrypts a number that the client of an older version sent.
+func (c *Core) openPhone(ctx context.Context, by caller, data, iv string) (PhoneNumber, error) {
+	open, err := c.openData(ctx, by, data, iv)
+	if err != nil {
+		return PhoneNumber{}, err
+	}
+	if open.Phone == nil {
+		return PhoneNumber{}, &InvalidError{"encryptedData", "holds no phone number"}
+	}
+	return *open.Phone, nil
+}

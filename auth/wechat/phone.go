@@ -1,0 +1,60 @@
+package wechat
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/miniprofile/miniprofile/auth"
+)
+
+var userPhoneNumber = endpoint{name: "getuserphonenumber", path: "/wxa/business/getuserphonenumber", means: map[int]error{
+	40013: auth.ErrCodeRejected, // the code is of another app than the token
+}}
+
+// PhoneNumber trades the code of a phone button for the number, with one request
+// at the most: the code works once. See
+// DOC/miniprogram/dev/server/API/user-info/phone-number/api_getphonenumber.
+func (c *Client) PhoneNumber(ctx context.Context, token, appID, code string) (auth.PhoneNumber, error) {
+	if err := userPhoneNumber.checkCode(code); err != nil {
+		return auth.PhoneNumber{}, err
+	}
+	var r struct {
+		verdict
+		Info *phoneInfo `json:"phone_info"`
+	}
+	if err := c.ask(ctx, &userPhoneNumber, url.Values{"access_token": {token}}, struct {
+		Code string `json:"code"`
+	}{code}, &r, token, code); err != nil {
+		return auth.PhoneNumber{}, err
+	}
+	phone, ok := r.Info.number()
+	switch {
+	case !ok:
+		return auth.PhoneNumber{}, userPhoneNumber.lacks("reply without a proper phone number")
+	case string(r.Info.Watermark.AppID) != appID:
+		return auth.PhoneNumber{}, userPhoneNumber.refused("number for another app", auth.ErrCodeRejected)
+	}
+	return phone, nil
+}
+
+// phoneInfo is a phone number as replies and open data have it.
+type phoneInfo struct {
+	Full        loose     `json:"phoneNumber"` // abroad with the country code
+	Number      loose     `json:"purePhoneNumber"`
+	CountryCode loose     `json:"countryCode"`
+	Watermark   watermark `json:"watermark"`
+}
+
+// number reports false when there is no number that one could call.
+func (p *phoneInfo) number() (auth.PhoneNumber, bool) {
+	if p == nil {
+		return auth.PhoneNumber{}, false
+	}
+	phone := auth.PhoneNumber{CountryCode: strings.TrimPrefix(string(p.CountryCode), "+"), Number: string(p.Number)}
+	return phone, isDigits(phone.CountryCode, 1, 4) && isDigits(phone.Number, 3, 15)
+}
+
+func isDigits(s string, least, most int) bool {
+	return len(s) >= least && len(s) <= most && strings.Trim(s, "0123456789") == ""
+}
