@@ -1,0 +1,332 @@
+// Generated from schema.graphqls by generate.mjs. Do not edit.
+/** What login needs. */
+export interface LoginInput {
+  /** The code that wx.login gave: 5 minutes old at most, used once. */
+  code: string;
+  /**
+   * Chosen by the client, new for each code, 1 to 64 printable ASCII characters without spaces, hard
+   * to guess (a UUID). Within ten minutes the same code and requestId give the same session again.
+   */
+  requestId?: string | null;
+  /** The AppID of the mini program, as wx.getAccountInfoSync gives it. May be left out where the server has one app. */
+  appId?: string | null;
+  /** A name for the device in the list of sessions, as wx.getDeviceInfo().model gives it: at most 64 characters. */
+  device?: string | null;
+}
+
+/** What login gives. */
+export interface LoginPayload {
+  /** The tokens of the new session. */
+  tokens: Tokens;
+  /** The user who is now signed in. */
+  user: User;
+  /** True when this login made the user. */
+  created: boolean;
+}
+
+/** What refreshSession needs. */
+export interface RefreshSessionInput {
+  /** The newest refresh token. */
+  refreshToken: string;
+}
+
+/** What refreshSession gives. */
+export interface RefreshSessionPayload {
+  /** The new tokens. Forget the old ones. */
+  tokens: Tokens;
+}
+
+/** Which sessions logout ends; this one when nothing is said. */
+export interface LogoutInput {
+  /** The id of one of the user's own sessions. */
+  sessionId?: string | null;
+  /** True ends all sessions of the user, this one too. Not together with sessionId. */
+  everywhere?: boolean | null;
+}
+
+/** What logout gives. */
+export interface LogoutPayload {
+  /** How many sessions ended. */
+  ended: number;
+}
+
+/** What to change in the profile. */
+export interface UpdateProfileInput {
+  /**
+   * 1 to 32 characters as a person counts them (an emoji is one), trimmed; no control and no
+   * text-direction characters.
+   */
+  nickname?: string | null;
+  /**
+   * A picture: JPEG, PNG, GIF (its first frame) or WebP, at most 10 MiB, 8192 pixels a side and 40 million in
+   * all. It is turned upright, cut to its centre square, made white where it is transparent, and rid of all metadata.
+   */
+  avatar?: string | null;
+  /** Gender. */
+  gender?: Gender | null;
+  /** Date of birth as YYYY-MM-DD, not before 1900 and not after today. */
+  birthday?: string | null;
+  /** Where the user lives; set as a whole. */
+  region?: RegionInput | null;
+  /** The app's own settings for the user; set as a whole, at most 16384 bytes of JSON and 16 levels deep. */
+  preferences?: Record<string, unknown> | null;
+  /** Change nothing, and answer CONFLICT, unless the profile is still at this version. */
+  ifVersion?: number | null;
+  /** A picture that was sent to where createAvatarUpload said. */
+  avatarUploadId?: string | null;
+}
+
+/** What updateProfile gives. */
+export interface UpdateProfilePayload {
+  /** The user after the change. */
+  user: User;
+}
+
+/** The tokens of a session. */
+export interface Tokens {
+  /** Goes into the Authorization header; a JWT whose keys are at /.well-known/jwks.json. */
+  accessToken: string;
+  /** When the access token expires; refresh then. */
+  accessTokenExpiresAt: string;
+  /** For refreshSession. Keep it in storage; each refresh gives a new one. */
+  refreshToken: string;
+  /** When the refresh token expires unless it is used before; log in again then. */
+  refreshTokenExpiresAt: string;
+}
+
+/** An account with its profile. */
+export interface User {
+  /** Random and lasting; says nothing about the person. */
+  id: string;
+  /** Grows by one with every change of the profile; for ifVersion. */
+  version: number;
+  /** The name to show; null until it is set. */
+  nickname: string | null;
+  /** The picture; null until it is set. */
+  avatar: Avatar | null;
+  /** Gender; null until it is set. */
+  gender: Gender | null;
+  /** Date of birth as YYYY-MM-DD; null until it is set. */
+  birthday: string | null;
+  /** Where the user lives; null until it is set. */
+  region: Region | null;
+  /** The app's own settings for the user; {} until they are set. */
+  preferences: Record<string, unknown>;
+  /** The mini programs through which the user has signed in. */
+  identities: Array<Identity>;
+  /** When the user first signed in. */
+  createdAt: string;
+  /** When the profile last changed. */
+  updatedAt: string;
+  /** Where the user is signed in, newest first, at most 100. */
+  sessions: Array<Session>;
+  /** What happened to the account in the last 180 days, newest first, at most 100 entries. */
+  audit: Array<AuditEntry>;
+}
+
+/** A user as one mini program knows them. */
+export interface Identity {
+  /** The AppID of the mini program. */
+  appId: string;
+  /** WeChat's id of the person within that mini program. */
+  openid: string;
+}
+
+/** A profile picture. */
+export interface Avatar {
+  /** Where the JPEG is. A new picture has a new address, so it may be cached for ever. */
+  url: string;
+  /** Whether the picture has been checked. */
+  status: AvatarStatus;
+}
+
+/** The sizes of a picture; all are square. */
+export type AvatarSize = 'SMALL' | 'LARGE';
+
+/** Whether a picture has been checked. */
+export type AvatarStatus = 'PENDING' | 'ACCEPTED';
+
+/** Gender. */
+export type Gender = 'FEMALE' | 'MALE' | 'OTHER';
+
+/** Where a user lives, as WeChat's region picker names it. */
+export interface Region {
+  /** Country. */
+  country: string | null;
+  /** Province. */
+  province: string | null;
+  /** City. */
+  city: string | null;
+}
+
+/** Where a user lives; each part at most 64 characters. */
+export interface RegionInput {
+  /** Country. */
+  country?: string | null;
+  /** Province. */
+  province?: string | null;
+  /** City. */
+  city?: string | null;
+}
+
+/** A signed-in device. */
+export interface Session {
+  /** For logout. */
+  id: string;
+  /** Whether it is the one that asks. */
+  current: boolean;
+  /** The AppID of the mini program. */
+  appId: string;
+  /** The name that login was given; null when none was. */
+  device: string | null;
+  /** When it began. */
+  createdAt: string;
+  /** When it was last refreshed, or else when it began. */
+  seenAt: string;
+  /** When it ends unless it is refreshed before. */
+  expiresAt: string;
+}
+
+/** Something that happened to the account. */
+export interface AuditEntry {
+  /** When. */
+  at: string;
+  /** What. */
+  event: AuditEvent;
+  /** The session that did it or that it was done to; null when there is none. */
+  sessionId: string | null;
+  /** The names of the profile's fields that changed; empty for other events. */
+  fields: Array<string>;
+}
+
+/** What can happen to an account. */
+export type AuditEvent = 'USER_CREATED' | 'LOGGED_IN' | 'LOGGED_OUT' | 'REFRESH_TOKEN_REUSED' | 'PROFILE_UPDATED' | 'UNIONID_BOUND' | 'UNIONID_TAKEN';
+
+/** What the picture will be. */
+export interface CreateAvatarUploadInput {
+  /** Its type: image/jpeg, image/png, image/gif or image/webp. */
+  contentType: string;
+  /** Its size in bytes. */
+  size: number;
+}
+
+/** Where to send a picture, by a POST form. */
+export interface CreateAvatarUploadPayload {
+  /** For updateProfile. */
+  id: string;
+  /** The form's address. */
+  url: string;
+  /** The name of the file's part. */
+  fileField: string;
+  /** The other parts. */
+  fields: Array<FormField>;
+  /** When it is too late. */
+  expiresAt: string;
+  /** How large the picture may be. */
+  maxBytes: number;
+}
+
+/** A part of a form. */
+export interface FormField {
+  /** Name. */
+  name: string;
+  /** Value. */
+  value: string;
+}
+
+/** What bindPhoneNumber needs. */
+export interface BindPhoneNumberInput {
+  /** The code of the button's event: 5 minutes old at most, used once; null unbinds. */
+  code?: string | null;
+}
+
+/** What bindPhoneNumber gives. */
+export interface BindPhoneNumberPayload {
+  /** The user after the change. */
+  user: User;
+}
+
+/** The fragment Profile. */
+export type Profile = {
+  id: string;
+  version: number;
+  nickname: string | null;
+  avatar: {
+    small: string;
+    large: string;
+    status: AvatarStatus;
+  } | null;
+  gender: Gender | null;
+  birthday: string | null;
+  region: {
+    country: string | null;
+    province: string | null;
+    city: string | null;
+  } | null;
+  preferences: Record<string, unknown>;
+  createdAt: string;
+  updatedAt: string;
+};
+
+/** The data of the operation me. */
+export type MeResult = {
+  me: Profile | null;
+};
+
+/** The data of the operation login. */
+export type LoginResult = {
+  login: {
+    created: boolean;
+    tokens: {
+      accessToken: string;
+      accessTokenExpiresAt: string;
+      refreshToken: string;
+    };
+    user: Profile;
+  };
+};
+
+/** The data of the operation refreshSession. */
+export type RefreshSessionResult = {
+  refreshSession: {
+    tokens: {
+      accessToken: string;
+      accessTokenExpiresAt: string;
+      refreshToken: string;
+    };
+  };
+};
+
+/** The data of the operation logout. */
+export type LogoutResult = {
+  logout: {
+    ended: number;
+  };
+};
+
+/** The data of the operation updateProfile. */
+export type UpdateProfileResult = {
+  updateProfile: {
+    user: Profile;
+  };
+};
+
+/** The data of the operation createAvatarUpload. */
+export type CreateAvatarUploadResult = {
+  createAvatarUpload: {
+    id: string;
+    url: string;
+    fileField: string;
+    fields: Array<{
+      name: string;
+      value: string;
+    }>;
+  };
+};
+
+/** The data of the operation bindPhoneNumber. */
+export type BindPhoneNumberResult = {
+  bindPhoneNumber: {
+    user: Profile;
+  };
+};
