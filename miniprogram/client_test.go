@@ -69,6 +69,26 @@ func node(t *testing.T, arguments ...string) {
 	}
 }
 
+// TestTypes checks the client and the demo with the TypeScript compiler, their
+// operations with schema.graphqls, and that the generated types are up to date.
+func TestTypes(t *testing.T) {
+	t.Parallel()
+	needNode(t)
+	needPackages(t)
+	node(t, "node_modules/typescript/bin/tsc", "-p", ".")
+	node(t, "node_modules/typescript/bin/tsc", "-p", "tsconfig.browser.json")
+	node(t, "generate.mjs", "--check")
+}
+
+// TestDemo renders the pages of the demo over the real program, and looks at
+// what is published.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	needNode(t)
+	needPackages(t)
+	node(t, "--test", "--test-reporter=spec", "test/demo.test.mjs", "test/package.test.mjs")
+}
+
 // TestClient drives the client and the real program over a bad network.
 func TestClient(t *testing.T) {
 	t.Parallel()

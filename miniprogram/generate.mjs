@@ -1,14 +1,16 @@
-// Writes client/lib/schema.d.ts from schema.graphqls and the client's own operations, which it checks on the way.
+// Writes client/lib/schema.d.ts from schema.graphqls and the client's own operations, which it checks on the way, and
+// copies the client into the demo.
 // With --check it writes nothing and fails where the file is not as it would write it.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import {
   GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, GraphQLScalarType,
-  buildASTSchema, extendSchema, getNamedType, isLeafType, isListType, isNonNullType, parse, validate,
+  buildASTSchema, extendSchema, getNamedType, isListType, isNonNullType, isRequiredInputField, parse, validate,
 } from 'graphql';
 
 const at = (/** @type {string} */ path) => new URL(path, import.meta.url);
-const { documents } = createRequire(import.meta.url)('./client/lib/index.js');
+const require = createRequire(import.meta.url);
+const { documents } = require('./client/lib/index.js');
 
 /** How scalars are written in TypeScript. */
 const scalars = { ID: 'string', String: 'string', Int: 'number', Float: 'number', Boolean: 'boolean', Time: 'string', JSON: 'Record<string, unknown>', Upload: 'string' };
@@ -24,38 +26,32 @@ for (const type of Object.values(schema.getTypeMap())) {
     out.push(`export interface ${type.name} {`);
     for (const field of Object.values(type.getFields())) {
       describe(field.description, '  ');
-      out.push(`  ${field.name}${type instanceof GraphQLInputObjectType && !isNonNullType(field.type) ? '?' : ''}: ${typeOf(field.type)};`);
+      out.push(`  ${field.name}${type instanceof GraphQLInputObjectType && !isRequiredInputField(/** @type {any} */ (field)) ? '?' : ''}: ${typeOf(field.type)};`);
     }
     out.push('}');
   }
   out.push('');
 }
 
-/** @type {Map<string, import('graphql').FragmentDefinitionNode>} */
-const fragments = new Map();
-for (const [name, text] of Object.entries(documents)) {
+for (const [name, text] of Object.entries({ ...documents, ...require('./demo/operations.js') })) {
   const document = parse(text);
   const errors = validate(schema, document);
   if (errors.length) throw new Error(`${name}: ${errors.map((e) => e.message).join('; ')}`);
+  if (!documents[name]) continue; // the demo's: they only have to be right
   for (const definition of document.definitions) {
-    if (definition.kind === 'FragmentDefinition' && !fragments.has(definition.name.value)) {
-      fragments.set(definition.name.value, definition);
-      out.push(`/** The fragment ${definition.name.value}. */`);
-      out.push(`export type ${definition.name.value} = ${selection(schema.getType(definition.typeCondition.name.value), definition.selectionSet, '')};`, '');
-    }
-  }
-  for (const definition of document.definitions) {
-    if (definition.kind !== 'OperationDefinition') continue;
+    if (definition.kind !== 'OperationDefinition') throw new Error('fragments are not used here');
     const root = definition.operation === 'query' ? schema.getQueryType() : schema.getMutationType();
     out.push(`/** The data of the operation ${name}. */`);
     out.push(`export type ${name[0].toUpperCase()}${name.slice(1)}Result = ${selection(root, definition.selectionSet, '')};`, '');
   }
 }
+out.push('/** What the client asks of a user. */', "export type Profile = NonNullable<MeResult['me']>;", '');
 
 const text = out.join('\n');
 const file = at('client/lib/schema.d.ts');
 if (!process.argv.includes('--check')) {
   writeFileSync(file, text);
+  for (const name of ['index.js', 'index.d.ts', 'schema.d.ts']) copyFileSync(at(`client/lib/${name}`), at(`demo/miniprofile/${name}`));
 } else if (!existsSync(file) || readFileSync(file, 'utf8') !== text) {
   console.error('client/lib/schema.d.ts is not as schema.graphqls says: npm run generate');
   process.exit(1);
@@ -98,19 +94,11 @@ function typeOf(type, named = (t) => (t instanceof GraphQLScalarType ? /** @type
 
 /** @param {any} type @param {import('graphql').SelectionSetNode} set @param {string} indent @returns {string} */
 function selection(type, set, indent) {
-  const spreads = [];
-  const fields = [];
-  for (const s of set.selections) {
-    if (s.kind === 'FragmentSpread') {
-      spreads.push(s.name.value);
-    } else if (s.kind === 'Field') {
-      const { type: fieldType } = type.getFields()[s.name.value];
-      const text = typeOf(fieldType, (t) => (s.selectionSet ? selection(t, s.selectionSet, indent + '  ') : isLeafType(t) && t instanceof GraphQLScalarType ? /** @type {any} */ (scalars)[t.name] : t.name));
-      fields.push(`${indent}  ${(s.alias || s.name).value}: ${text};`);
-    } else {
-      throw new Error('inline fragments are not used here');
-    }
-  }
-  if (fields.length) spreads.push(`{\n${fields.join('\n')}\n${indent}}`);
-  return spreads.join(' & ');
+  const fields = set.selections.map((s) => {
+    if (s.kind !== 'Field') throw new Error('fragments are not used here');
+    const inner = s.selectionSet;
+    const text = typeOf(type.getFields()[s.name.value].type, inner ? (t) => selection(t, inner, indent + '  ') : undefined);
+    return `${indent}  ${(s.alias || s.name).value}: ${text};`;
+  });
+  return `{\n${fields.join('\n')}\n${indent}}`;
 }

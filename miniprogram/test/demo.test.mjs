@@ -34,7 +34,7 @@ test('a new user sets picture, nickname and telephone number', async () => {
   await until('the complaint', () => seen.toasts.includes('昵称要在 1 到 32 个字之间'));
 
   await page.component.instance.bindPhone({ detail: {} });
-  assert.match(page.text, /已绑定/);
+  assert.match(page.text, /已绑定|138\*\*\*\*8000/);
   assert.match(ahead.phones.pop(), /^phone~13800138000~\d+$/);
   page.close();
 });
@@ -98,13 +98,14 @@ test('export and deletion', async () => {
   const { user } = await app.client.login();
   const page = open('data');
   const answer = (data) => ({ status: 200, data: JSON.stringify({ data }) });
-  device.next('export', answer({ me: { export: { user: { id: user.id } } } }));
+  // What the program does not know yet is answered in its place.
+  if (!server.knows('deleteAccount')) device.next('export', answer({ me: { export: { user: { id: user.id } } } }));
   page.send('.button', 'tap');
   await until('the export', () => page.text.includes(user.id));
   page.send('.copy', 'tap');
   await until('the copy', () => seen.clipboard);
-  assert.deepEqual(JSON.parse(seen.clipboard), { user: { id: user.id } });
-  device.next('deleteAccount', answer({ deleteAccount: {} }));
+  assert.ok(JSON.stringify(JSON.parse(seen.clipboard)).includes(user.id));
+  if (!server.knows('deleteAccount')) device.next('deleteAccount', answer({ deleteAccount: { erasedAt: new Date().toISOString() } }));
   page.send('.soft', 'tap');
   await until('the end', () => seen.toasts.includes('已注销'));
   assert.equal(app.client.signedOut, true);
@@ -137,7 +138,7 @@ test('the privacy authorisation', async () => {
 test('the demo has the client as it is', () => {
   for (const name of ['index.js', 'index.d.ts', 'schema.d.ts']) {
     const at = (folder) => readFileSync(new URL(`../${folder}/${name}`, import.meta.url), 'utf8');
-    assert.ok(at('demo/miniprofile') === at('client/lib'), `${name} differs: cp client/lib/${name} demo/miniprofile/`);
+    assert.ok(at('demo/miniprofile') === at('client/lib'), `${name} differs: npm run generate`);
   }
 });
 

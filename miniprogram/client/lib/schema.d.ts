@@ -122,6 +122,10 @@ export interface User {
   sessions: Array<Session>;
   /** What happened to the account in the last 180 days, newest first, at most 100 entries. */
   audit: Array<AuditEntry>;
+  /** The phone number that WeChat vouched for; null until it is bound. */
+  phone: Phone | null;
+  /** Everything that is kept on the user, to read and to take away; secrets are left out. */
+  export: Record<string, unknown>;
 }
 
 /** A user as one mini program knows them. */
@@ -234,10 +238,18 @@ export interface FormField {
   value: string;
 }
 
-/** What bindPhoneNumber needs. */
+/** What bindPhoneNumber needs: a code, or encryptedData and iv, or a code that is null, to unbind. */
 export interface BindPhoneNumberInput {
-  /** The code of the button's event: 5 minutes old at most, used once; null unbinds. */
+  /** The code of a button with open-type getPhoneNumber; not that of wx.login. Null takes the number away. */
   code?: string | null;
+  /** encryptedData of the same event, from older clients. */
+  encryptedData?: string | null;
+  /** The iv that came with encryptedData. */
+  iv?: string | null;
+  /** True takes the number from the account that has it; without it that is an error of this field. */
+  move?: boolean;
+  /** What the user has just agreed to. */
+  consent?: ConsentInput | null;
 }
 
 /** What bindPhoneNumber gives. */
@@ -246,31 +258,73 @@ export interface BindPhoneNumberPayload {
   user: User;
 }
 
-/** The fragment Profile. */
-export type Profile = {
-  id: string;
-  version: number;
-  nickname: string | null;
-  avatar: {
-    small: string;
-    large: string;
-    status: AvatarStatus;
-  } | null;
-  gender: Gender | null;
-  birthday: string | null;
-  region: {
-    country: string | null;
-    province: string | null;
-    city: string | null;
-  } | null;
-  preferences: Record<string, unknown>;
-  createdAt: string;
-  updatedAt: string;
-};
+/** A consent that the user has just given. */
+export interface ConsentInput {
+  /** The data that it is about. */
+  scopes: Array<ConsentScope>;
+  /** What the data is for, in the words that the user saw; 1 to 200 characters. */
+  purpose: string;
+  /** The version of the privacy policy that the user saw; 1 to 64 characters. */
+  policyVersion: string;
+}
+
+/** The data that a consent is about: fields of the profile. */
+export type ConsentScope = 'NICKNAME' | 'AVATAR' | 'PHONE';
+
+/** What recordConsent needs. */
+export interface RecordConsentInput {
+  /** What the user has agreed to. */
+  consent: ConsentInput;
+}
+
+/** What recordConsent gives. */
+export interface RecordConsentPayload {
+  /** The user. */
+  user: User;
+}
+
+/** What deleteAccount needs. */
+export interface DeleteAccountInput {
+  /** A fresh code of wx.login, of the mini program that signed in: it proves that it is the user who asks. */
+  code: string;
+}
+
+/** What deleteAccount gives. */
+export interface DeleteAccountPayload {
+  /** When the data is erased. A login before that restores the account. */
+  erasedAt: string;
+}
+
+/** A phone number that WeChat vouched for. */
+export interface Phone {
+  /** The country code in digits, as 86. */
+  countryCode: string;
+  /** The number in digits, without the country code. */
+  number: string;
+}
 
 /** The data of the operation me. */
 export type MeResult = {
-  me: Profile | null;
+  me: {
+    id: string;
+    version: number;
+    nickname: string | null;
+    avatar: {
+      small: string;
+      large: string;
+      status: AvatarStatus;
+    } | null;
+    gender: Gender | null;
+    birthday: string | null;
+    region: {
+      country: string | null;
+      province: string | null;
+      city: string | null;
+    } | null;
+    preferences: Record<string, unknown>;
+    createdAt: string;
+    updatedAt: string;
+  } | null;
 };
 
 /** The data of the operation login. */
@@ -282,7 +336,26 @@ export type LoginResult = {
       accessTokenExpiresAt: string;
       refreshToken: string;
     };
-    user: Profile;
+    user: {
+      id: string;
+      version: number;
+      nickname: string | null;
+      avatar: {
+        small: string;
+        large: string;
+        status: AvatarStatus;
+      } | null;
+      gender: Gender | null;
+      birthday: string | null;
+      region: {
+        country: string | null;
+        province: string | null;
+        city: string | null;
+      } | null;
+      preferences: Record<string, unknown>;
+      createdAt: string;
+      updatedAt: string;
+    };
   };
 };
 
@@ -307,7 +380,26 @@ export type LogoutResult = {
 /** The data of the operation updateProfile. */
 export type UpdateProfileResult = {
   updateProfile: {
-    user: Profile;
+    user: {
+      id: string;
+      version: number;
+      nickname: string | null;
+      avatar: {
+        small: string;
+        large: string;
+        status: AvatarStatus;
+      } | null;
+      gender: Gender | null;
+      birthday: string | null;
+      region: {
+        country: string | null;
+        province: string | null;
+        city: string | null;
+      } | null;
+      preferences: Record<string, unknown>;
+      createdAt: string;
+      updatedAt: string;
+    };
   };
 };
 
@@ -327,6 +419,28 @@ export type CreateAvatarUploadResult = {
 /** The data of the operation bindPhoneNumber. */
 export type BindPhoneNumberResult = {
   bindPhoneNumber: {
-    user: Profile;
+    user: {
+      id: string;
+      version: number;
+      nickname: string | null;
+      avatar: {
+        small: string;
+        large: string;
+        status: AvatarStatus;
+      } | null;
+      gender: Gender | null;
+      birthday: string | null;
+      region: {
+        country: string | null;
+        province: string | null;
+        city: string | null;
+      } | null;
+      preferences: Record<string, unknown>;
+      createdAt: string;
+      updatedAt: string;
+    };
   };
 };
+
+/** What the client asks of a user. */
+export type Profile = NonNullable<MeResult['me']>;

@@ -53,7 +53,7 @@ export interface Client {
   updateProfile(input: ProfileInput, how?: Upload & Safety): Call<Profile>;
   /** Sets the picture to a local file, as chooseAvatar gives it: straight to the bucket where the server can, else through it. */
   setAvatar(filePath: string, how?: Upload & Safety): Call<Profile>;
-  /** Binds the phone number of a getPhoneNumber button: e.detail.code, which works once. */
+  /** Binds the phone number of a getPhoneNumber button: e.detail.code. It is repeated when its answer gets lost: the server sends the code to WeChat once. */
   bindPhoneNumber(code: string | BindPhoneNumberInput): Call<Profile>;
   /**
    * Ends this session, or all, or the one named. This one is over here at once, whether the server can be reached or
@@ -80,19 +80,17 @@ export interface Upload {
   onProgress?(progress: Progress): void;
 }
 
+/** As wx.uploadFile tells it: percent, and bytes. */
 export interface Progress {
-  /** Percent. */
   progress: number;
-  /** Bytes. */
-  sent: number;
-  /** Bytes. */
-  total: number;
+  totalBytesSent: number;
+  totalBytesExpectedToSend: number;
 }
 
 export type SessionChange =
   | { signedIn: true; reason: 'login'; user: Profile; created: boolean }
-  | { signedIn: true; reason: 'refresh' }
-  | { signedIn: false; reason: 'logout' };
+  | { signedIn: true; reason: 'refresh'; user?: undefined; created?: undefined }
+  | { signedIn: false; reason: 'logout'; user?: undefined; created?: undefined };
 
 export interface ClientError extends Error {
   /**

@@ -19,18 +19,17 @@ const PATIENCE = 10; // seconds that a call waits for its repetition
 const RETRYABLE = ['NETWORK', 'TIMEOUT', 'LOGIN_FAILED', 'RATE_LIMITED', 'UPSTREAM_UNAVAILABLE'];
 const PICTURES = ['jpeg', 'png', 'gif'];
 
-const PROFILE = `fragment Profile on User { id version nickname avatar { small: url(size: SMALL) large: url(size: LARGE) status }
+const PROFILE = `{ id version nickname avatar { small: url(size: SMALL) large: url(size: LARGE) status }
 gender birthday region { country province city } preferences createdAt updatedAt }`;
 const TOKENS = 'tokens { accessToken accessTokenExpiresAt refreshToken }';
-const USER = 'user { ...Profile }';
+const USER = 'user ' + PROFILE;
 
 /** @param {string} name @param {string} input its type @param {string} payload what is wanted of it */
-const mutation = (name, input, payload) =>
-  `mutation ${name}($input: ${input}!) { ${name}(input: $input) { ${payload} } }` + (payload.indexOf(USER) < 0 ? '' : ' ' + PROFILE);
+const mutation = (name, input, payload) => `mutation ${name}($input: ${input}!) { ${name}(input: $input) { ${payload} } }`;
 
 const documents = {
-  me: 'query me { me { ...Profile } } ' + PROFILE,
-  login: mutation('login', 'LoginInput', 'created ' + TOKENS + ' ' + USER),
+  me: `query me { me ${PROFILE} }`,
+  login: mutation('login', 'LoginInput', `created ${TOKENS} ${USER}`),
   refreshSession: mutation('refreshSession', 'RefreshSessionInput', TOKENS),
   logout: mutation('logout', 'LogoutInput', 'ended'),
   updateProfile: mutation('updateProfile', 'UpdateProfileInput', USER),
@@ -131,9 +130,9 @@ function createClient(options) {
       if (!task) return;
       if (task.catch) task.catch(() => {}); // Taro's are promises too
       if (task.onProgressUpdate) {
-        task.onProgressUpdate((/** @type {any} */ p) => {
+        task.onProgressUpdate((/** @type {Progress} */ p) => {
           watch();
-          if (call && call.onProgress) call.onProgress({ progress: p.progress, sent: p.totalBytesSent, total: p.totalBytesExpectedToSend });
+          if (call && call.onProgress) call.onProgress(p);
         });
       }
     });
@@ -240,7 +239,8 @@ function createClient(options) {
     if (!state.out) {
       const life = Date.parse(tokens.accessTokenExpiresAt) - at;
       save({ access: tokens.accessToken, refresh: tokens.refreshToken, got: Date.now(), life: life > 0 ? life : 0 });
-      emit('session', login ? { signedIn: true, reason: 'login', user: login.user, created: login.created } : { signedIn: true, reason: 'refresh' });
+      const { user, created } = login || /** @type {Partial<Login>} */ ({});
+      emit('session', { signedIn: true, reason: login ? 'login' : 'refresh', user, created });
     }
     return { tokens, login };
   }
@@ -381,7 +381,7 @@ function createClient(options) {
     me: () => open(me),
     updateProfile: (input, how = {}) => open((call) => update(call, input, how), how),
     setAvatar: (avatar, how = {}) => open((call) => update(call, { avatar }, how), how),
-    bindPhoneNumber: (code) => open(async (call) => (await change(call, 'bindPhoneNumber', typeof code === 'string' ? { code } : code, false)).user),
+    bindPhoneNumber: (code) => open(async (call) => (await change(call, 'bindPhoneNumber', typeof code === 'string' ? { code } : code, true)).user),
     logout(input = {}) {
       if (input.sessionId) return open((call) => change(call, 'logout', input, true));
       if (!state.out) leaving = leave(input);
@@ -421,9 +421,9 @@ function read(answer) {
   try {
     if (typeof body === 'string') body = JSON.parse(body.replace(/^\uFEFF/, ''));
   } catch (e) {}
-  if (body && Array.isArray(body.errors) && body.errors.length) {
-    const x = body.errors[0].extensions || {};
-    throw fault(x.code || 'INTERNAL', body.errors[0].message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, errors: body.errors });
+  if (body && body.errors && body.errors.length) {
+    const { message, extensions: x = {} } = body.errors[0];
+    throw fault(x.code || 'INTERNAL', message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, errors: body.errors });
   }
   if (body && body.data) return body.data;
   // Not of miniprofile: a proxy's, or a hotel's login page.
@@ -437,8 +437,7 @@ function read(answer) {
 /** The case of header names differs between clients. @param {Answer} answer @param {string} name */
 function headerOf(answer, name) {
   const header = answer.header || {};
-  const found = Object.keys(header).filter((k) => k.toLowerCase() === name)[0];
-  return found ? String(header[found]) : '';
+  return String(header[Object.keys(header).filter((k) => k.toLowerCase() === name)[0]] || '');
 }
 
 /** A requestId. */

@@ -1,4 +1,5 @@
 const config = require('../../config');
+const operations = require('../../operations');
 
 /** @type {{client: import('../../miniprofile/index').Client}} */
 const app = getApp();
@@ -33,8 +34,8 @@ Component({
       waiting.splice(0).forEach((resolve) => resolve({ event: 'agree', buttonId: 'agree' }));
       // 微信那边有记录，自己也要留一份：什么目的、哪个版本、什么时候。
       app.client.query(
-        'mutation recordConsent($input: RecordConsentInput!) { recordConsent(input: $input) { consent { scope } } }',
-        { input: { scope: 'profile', purpose: '展示头像和昵称', policyVersion: config.policyVersion } },
+        operations.recordConsent,
+        { input: { consent: { scopes: ['NICKNAME', 'AVATAR', 'PHONE'], purpose: '展示您的资料', policyVersion: config.policyVersion } } },
         { safe: true },
       ).catch(() => {});
     },

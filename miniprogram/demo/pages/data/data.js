@@ -1,3 +1,4 @@
+const operations = require('../../operations');
 const { tell } = require('../../words');
 const config = require('../../config');
 
@@ -12,8 +13,8 @@ Component({
       if (this.data.busy) return;
       this.setData({ busy: 'export' });
       try {
-        const { me } = await app.client.query('query export { me { export } }');
-        const text = typeof me.export === 'string' ? me.export : JSON.stringify(me.export, null, 2);
+        const { me } = await app.client.query(operations.export);
+        const text = JSON.stringify(me.export, null, 2);
         this.setData({ text, size: `${text.length} 个字符` });
       } catch (error) {
         tell(error);
@@ -33,7 +34,7 @@ Component({
       this.setData({ busy: 'delete' });
       try {
         const code = config.sandboxPerson ? `${config.sandboxPerson}~${Date.now()}` : (await wx.login()).code;
-        await app.client.query('mutation deleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { __typename } }', { input: { code } });
+        await app.client.query(operations.deleteAccount, { input: { code } });
         app.client.logout().catch(() => {}); // 会话已经没有了，这里忘掉令牌
         wx.showToast({ title: '已注销', icon: 'success' });
         wx.navigateBack({});

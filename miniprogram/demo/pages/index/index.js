@@ -1,5 +1,6 @@
 const { say, tell } = require('../../words');
 const config = require('../../config');
+const operations = require('../../operations');
 
 /** @type {{client: import('../../miniprofile/index').Client}} */
 const app = getApp();
@@ -35,6 +36,7 @@ Component({
       this.setData({ error: '' });
       try {
         this.show(await app.client.me());
+        this.readPhone();
       } catch (error) {
         if (!this.data.user) this.setData({ error: say(error) });
         else tell(error);
@@ -96,9 +98,18 @@ Component({
       try {
         await app.client.bindPhoneNumber(code);
         this.setData({ phone: '已绑定' });
+        this.readPhone();
       } catch (error) {
         tell(error);
       }
+    },
+
+    /** 只露出首尾几位。 */
+    async readPhone() {
+      try {
+        const { me } = await app.client.query(operations.phone);
+        this.setData({ phone: me.phone ? me.phone.number.replace(/^(\d{3})\d+(\d{4})$/, '$1****$2') : '' });
+      } catch (error) {} // 没有也不要紧
     },
 
     openSessions() { wx.navigateTo({ url: '/pages/sessions/sessions' }); },

@@ -1,3 +1,4 @@
+const operations = require('../../operations');
 const { say, tell, when } = require('../../words');
 
 /** @type {{client: import('../../miniprofile/index').Client}} */
@@ -23,7 +24,7 @@ Component({
       this.setData({ error: '' });
       try {
         /** @type {{me: {sessions: Session[]}}} */
-        const { me } = await app.client.query('query sessions { me { sessions { id current device seenAt } } }');
+        const { me } = await app.client.query(operations.sessions);
         const sessions = me.sessions.map((s) => ({ id: s.id, name: s.device || '未知设备', seen: when(s.seenAt), current: s.current }));
         sessions.sort((a, b) => Number(b.current) - Number(a.current));
         this.setData({ sessions, others: sessions.filter((s) => !s.current).length, loaded: true });
