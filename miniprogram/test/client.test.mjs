@@ -210,6 +210,26 @@ describe('refresh', () => {
     }
   });
 
+  test('without the server\'s time, a token counts until it is refused', async () => {
+    const { device, client } = start();
+    device.dated = false;
+    await client.login();
+    await clockAhead(DAY, () => parallel(5, () => client.me()));
+    assert.equal(device.count('refreshSession'), 0);
+    tamper(device, { access: 'of.another.time' });
+    await parallel(5, () => restart(device).client.me());
+    assert.equal(device.logins, 1);
+  });
+
+  test('a server that cannot use the refresh token any more, for whatever reason', async () => {
+    const { device, client } = start();
+    const { user } = await client.login();
+    tamper(device, { access: 'of.another.time' });
+    device.next('refreshSession', { status: 200, data: JSON.stringify({ data: null, errors: [{ message: 'Internal error.', extensions: { code: 'INTERNAL' } }] }) });
+    assert.equal((await restart(device).client.me()).id, user.id);
+    assert.equal(device.logins, 2);
+  });
+
   test('a clock that is set right by a day costs one refresh at most', async () => {
     for (const change of [-DAY, DAY]) {
       const { device, client } = start();

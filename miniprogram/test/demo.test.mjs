@@ -1,7 +1,9 @@
 // The demo's pages, rendered, over the real program: what its user sees and does.
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { launch, until } from './screen.mjs';
 import { startAhead, startServer } from './server.mjs';
 import { makeDevice, photograph } from './wx.mjs';
@@ -140,6 +142,13 @@ test('the demo has the client as it is', () => {
     const at = (folder) => readFileSync(new URL(`../${folder}/${name}`, import.meta.url), 'utf8');
     assert.ok(at('demo/miniprofile') === at('client/lib'), `${name} differs: npm run generate`);
   }
+});
+
+test('WeChat\'s own compiler takes the pages', () => {
+  const compiler = createRequire(import.meta.url)('miniprogram-compiler');
+  const demo = fileURLToPath(new URL('../demo', import.meta.url));
+  assert.match(compiler.wxmlToJs(demo), /pages\/index\/index\.wxml/);
+  assert.match(compiler.wxssToJs(demo), /pages\/index\/index\.wxss/);
 });
 
 test('every page that is named is there', () => {

@@ -12,6 +12,8 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
     running: 0,
     peak: 0,
     offline: false,
+    /** Whether answers have the header Date; a gateway may take it away. */
+    dated: true,
     /** Of one operation, what happens to its next requests. */
     faults: {},
     /**
@@ -66,7 +68,8 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
     request = http.request(options.url, { method: options.method, headers: { ...headers, 'content-length': body.length }, agent: false }, (response) => {
       const chunks = [];
       response.on('data', (c) => chunks.push(c)).on('error', () => fail('interrupted')).on('end', () => {
-        const finish = () => succeed(response.statusCode, recase(response.headers), Buffer.concat(chunks).toString());
+        const { date, ...rest } = response.headers;
+        const finish = () => succeed(response.statusCode, recase(device.dated ? response.headers : rest), Buffer.concat(chunks).toString());
         if (fault?.slow) setTimeout(finish, fault.slow);
         else finish();
       });

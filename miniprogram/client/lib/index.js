@@ -209,7 +209,7 @@ function createClient(options) {
           const { data, at } = await persist(call, true, () => post(call, documents.refreshSession, { input: { refreshToken: refresh } }));
           return accept(data.refreshSession.tokens, at);
         } catch (e) {
-          unlessOver(e);
+          if (/** @type {ClientError} */ (e).retryable) throw e;
           if (!state.out) save({}); // the session is over: a new one, without the user noticing
         }
       }
