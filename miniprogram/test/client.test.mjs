@@ -199,14 +199,18 @@ describe('refresh', () => {
 
   test('a clock that is wrong by a day, either way, changes nothing', async () => {
     for (const wrong of [-DAY, DAY]) {
+      const { device, client } = start();
       await clockAhead(wrong, async () => {
-        const { device, client } = start();
         await client.login();
         await parallel(5, () => client.me());
         await parallel(5, () => restart(device).client.me());
         assert.equal(device.count('refreshSession'), 0);
         assert.equal(device.logins, 1);
       });
+      // The end is seen nevertheless, and before the server has to refuse.
+      await clockAhead(wrong + 14 * 60 * 1000, () => parallel(5, () => client.me()));
+      assert.equal(device.count('refreshSession'), 1);
+      assert.equal(device.count('me'), 15);
     }
   });
 

@@ -111,7 +111,7 @@ test('export and deletion', async () => {
   page.send('.soft', 'tap');
   await until('the end', () => seen.toasts.includes('已注销'));
   assert.equal(app.client.signedOut, true);
-  assert.match(seen.modals[0], /不能恢复/);
+  assert.match(seen.modals[0], /都会被删除/);
   page.close();
 });
 
