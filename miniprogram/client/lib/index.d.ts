@@ -1,0 +1,136 @@
+// What the client promises. Types of the API's data are in schema.d.ts, which is generated.
+import type { BindPhoneNumberInput, LogoutInput, LogoutPayload, Profile, UpdateProfileInput } from './schema';
+
+export * from './schema';
+
+/** Makes a client. One for the whole mini program is enough, as in app.js. */
+export declare function createClient(options: Options): Client;
+
+/** The operations that the client sends, by their names; to build on. */
+export declare const documents: Readonly<
+  Record<'me' | 'login' | 'refreshSession' | 'logout' | 'updateProfile' | 'createAvatarUpload' | 'bindPhoneNumber', string>
+>;
+
+export interface Options {
+  /** Where the API is, as https://api.example.com/graphql. */
+  url: string;
+  /** The AppID, where the server has several: wx.getAccountInfoSync().miniProgram.appId. */
+  appId?: string;
+  /** A name for the list of sessions; the device's model where it is not given. */
+  device?: string;
+  /** Milliseconds to wait for an answer, and for the next sign of life of an upload: 20000. */
+  timeout?: number;
+  /** Where requests, logins and storage come from: uni, Taro, or one of your own. The global wx where it is not given. */
+  platform?: Platform;
+  /** The same. */
+  wx?: Platform;
+  /** Where tokens are kept, as localStorage has it; the platform's storage where it is not given. */
+  storage?: Storage;
+}
+
+/**
+ * A call under way. It waits for the one login or refresh that all calls share, and is repeated where that does no
+ * harm. It fails with a ClientError.
+ */
+export type Call<T> = Promise<T> & {
+  /** Gives the call up: it fails with ABORTED at once. Whether the server has carried it out is then unknown. */
+  abort(): void;
+};
+
+export interface Client {
+  /** Whether there are tokens. They may turn out to be dead; then the next call logs in again by itself. */
+  readonly signedIn: boolean;
+  /** Whether the user has logged out: all calls but login fail with SIGNED_OUT, also after a restart. */
+  readonly signedOut: boolean;
+  /**
+   * Signs in, or finds out who is signed in. Calling it is only needed after logout: every other call signs in by
+   * itself. created tells whether this made the user.
+   */
+  login(): Call<{ user: Profile; created: boolean }>;
+  /** The signed-in user. For other fields, use query. */
+  me(): Call<Profile>;
+  /** Changes the profile: what is absent stays, null clears, a value sets. All of it happens or nothing. */
+  updateProfile(input: ProfileInput, how?: Upload & Safety): Call<Profile>;
+  /** Sets the picture to a local file, as chooseAvatar gives it: straight to the bucket where the server can, else through it. */
+  setAvatar(filePath: string, how?: Upload & Safety): Call<Profile>;
+  /** Binds the phone number of a getPhoneNumber button: e.detail.code. It is repeated when its answer gets lost: the server sends the code to WeChat once. */
+  bindPhoneNumber(code: string | BindPhoneNumberInput): Call<Profile>;
+  /**
+   * Ends this session, or all, or the one named. This one is over here at once, whether the server can be reached or
+   * not; calls under way fail with SIGNED_OUT.
+   */
+  logout(input?: LogoutInput): Call<LogoutPayload>;
+  /** Any operation, signed in. T is the type of its data. One that contains no mutation is safe. */
+  query<T = any>(document: string, variables?: object, how?: Safety): Call<T>;
+  /** Tells when a session begins, is renewed or ends. Returns what stops it. */
+  on(event: 'session', f: (change: SessionChange) => void): () => void;
+  /** Tells of every call that failed, but for those that were aborted or ended by logout. Returns what stops it. */
+  on(event: 'error', f: (error: ClientError) => void): () => void;
+}
+
+/** What updateProfile changes; avatar is a local file. */
+export type ProfileInput = Omit<UpdateProfileInput, 'avatar' | 'avatarUploadId'> & { avatar?: string | null };
+
+export interface Safety {
+  /** True: doing it twice is as good as once, so it may be repeated when no answer comes. */
+  safe?: boolean;
+}
+
+export interface Upload {
+  onProgress?(progress: Progress): void;
+}
+
+/** As wx.uploadFile tells it: percent, and bytes. */
+export interface Progress {
+  progress: number;
+  totalBytesSent: number;
+  totalBytesExpectedToSend: number;
+}
+
+export type SessionChange =
+  | { signedIn: true; reason: 'login'; user: Profile; created: boolean }
+  | { signedIn: true; reason: 'refresh'; user?: undefined; created?: undefined }
+  | { signedIn: false; reason: 'logout'; user?: undefined; created?: undefined };
+
+export interface ClientError extends Error {
+  /**
+   * What to do is in the README. The server's codes, as schema.graphqls has them, and the client's own:
+   * NETWORK, TIMEOUT, HTTP (an answer that is not the API's), LOGIN_FAILED (of wx.login), SIGNED_OUT, ABORTED,
+   * UNSUPPORTED (the platform lacks what the call needs).
+   */
+  code: string;
+  /** Whether the same call may succeed later. */
+  retryable: boolean;
+  /** For the operator, who finds it in the log. */
+  requestId?: string;
+  /** The input field that is wrong. */
+  field?: string;
+  /** Seconds to wait before trying again. */
+  retryAfter?: number;
+  /** The HTTP status of an answer that is not the API's. */
+  status?: number;
+  /** All errors of the answer, where the server gave it. */
+  errors?: { message: string; path?: (string | number)[]; extensions?: Record<string, unknown> }[];
+}
+
+/** What localStorage can do. */
+export interface Storage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+/** What the client uses of wx. The global objects of uni-app and Taro fit as they are; browser.js makes one for browsers. */
+export interface Platform {
+  request(options: any): unknown;
+  uploadFile(options: any): unknown;
+  login(options: any): unknown;
+  getStorageSync(key: string): any;
+  setStorageSync(key: string, value: any): void;
+  removeStorageSync(key: string): void;
+  /** For the name of the device. */
+  getDeviceInfo?(): { model?: string };
+  /** These two tell type and size of a picture; without them it goes through the server. */
+  getImageInfo?(options: any): unknown;
+  getFileSystemManager?(): any;
+}

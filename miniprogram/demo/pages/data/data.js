@@ -1,0 +1,50 @@
+const operations = require('../../operations');
+const { tell, when } = require('../../words');
+const config = require('../../config');
+
+/** @type {{client: import('../../miniprofile/index').Client}} */
+const app = getApp();
+
+Component({
+  data: { busy: '', size: '', text: '' },
+
+  methods: {
+    async exportData() {
+      if (this.data.busy) return;
+      this.setData({ busy: 'export' });
+      try {
+        const { me } = await app.client.query(operations.export);
+        const text = JSON.stringify(me.export, null, 2);
+        this.setData({ text, size: `${text.length} 个字符` });
+      } catch (error) {
+        tell(error);
+      } finally {
+        this.setData({ busy: '' });
+      }
+    },
+
+    copy() { wx.setClipboardData({ data: this.data.text }); },
+
+    /** 注销要用新的 code 证明是本人。 */
+    async deleteAccount() {
+      const { confirm } = await wx.showModal({
+        title: '注销账号', content: '头像、昵称、手机号和所有登录都会被删除。', confirmText: '注销', confirmColor: '#e5484d',
+      });
+      if (!confirm || this.data.busy) return;
+      this.setData({ busy: 'delete' });
+      try {
+        const code = config.sandboxPerson ? `${config.sandboxPerson}~${Date.now()}` : (await wx.login()).code;
+        const { deleteAccount: { erasedAt } } = await app.client.query(operations.deleteAccount, { input: { code } });
+        app.client.logout().catch(() => {}); // 会话已经没有了，这里忘掉令牌
+        // 服务器可能留了反悔的时间：在那之前登录，账号就恢复了。
+        if (Date.parse(erasedAt) > Date.now() + 60000) wx.showToast({ title: `将在${when(erasedAt)}删除，之前登录可以恢复`, icon: 'none', duration: 3000 });
+        else wx.showToast({ title: '已注销', icon: 'success' });
+        wx.navigateBack({});
+      } catch (error) {
+        tell(error);
+      } finally {
+        this.setData({ busy: '' });
+      }
+    },
+  },
+});

@@ -1,0 +1,125 @@
+const { say, tell } = require('../../words');
+const config = require('../../config');
+const operations = require('../../operations');
+
+/** @type {{client: import('../../miniprofile/index').Client}} */
+const app = getApp();
+
+Component({
+  data: {
+    /** @type {import('../../miniprofile/index').Profile | null} */
+    user: null,
+    signedOut: false,
+    error: '',
+    nickname: '',
+    saving: false,
+    uploading: 0,
+    phone: '',
+    sandbox: !!config.sandboxPerson,
+  },
+
+  lifetimes: {
+    attached() { this.refresh(); },
+  },
+
+  pageLifetimes: {
+    // 从别的页面回来：可能已经退出，也可能换了人。
+    show() { if (this.data.user || this.data.signedOut) this.refresh(); },
+  },
+
+  methods: {
+    async refresh() {
+      if (app.client.signedOut) {
+        this.setData({ user: null, signedOut: true, error: '' });
+        return;
+      }
+      this.setData({ error: '' });
+      try {
+        this.show(await app.client.me());
+        this.readPhone();
+      } catch (error) {
+        if (!this.data.user) this.setData({ error: say(error) });
+        else tell(error);
+      }
+    },
+
+    /** @param {import('../../miniprofile/index').Profile} user */
+    show(user) {
+      this.setData({ user, signedOut: false, nickname: user.nickname || '' });
+    },
+
+    async login() {
+      wx.showLoading({ title: '正在登录', mask: true });
+      try {
+        this.show((await app.client.login()).user);
+      } catch (error) {
+        tell(error);
+      } finally {
+        wx.hideLoading();
+      }
+    },
+
+    /** 微信给的是本机的临时文件，要马上传走。 @param {any} e */
+    async chooseAvatar(e) {
+      if (!this.data.user || this.data.uploading) return;
+      this.setData({ uploading: 1 });
+      try {
+        this.show(await app.client.setAvatar(e.detail.avatarUrl, {
+          onProgress: ({ progress }) => this.setData({ uploading: Math.max(1, progress) }),
+        }));
+      } catch (error) {
+        tell(error);
+      } finally {
+        this.setData({ uploading: 0 });
+      }
+    },
+
+    /** 微信会在失焦时检查昵称，不合适就清空，所以从表单里取最后的值。 @param {any} e */
+    async saveNickname(e) {
+      const nickname = (e.detail.value.nickname || '').trim();
+      const { user } = this.data;
+      if (!user || nickname === (user.nickname || '') || this.data.saving) return;
+      this.setData({ saving: true });
+      try {
+        this.show(await app.client.updateProfile({ nickname: nickname || null }, { safe: true }));
+        wx.showToast({ title: '已保存', icon: 'success' });
+      } catch (error) {
+        tell(error);
+      } finally {
+        this.setData({ saving: false });
+      }
+    },
+
+    /** @param {any} e */
+    async bindPhone(e) {
+      // 开发者工具给不出沙箱认识的 code。
+      const code = config.sandboxPerson ? `phone~13800138000~${Date.now()}` : e.detail.code;
+      if (!code) return; // 用户拒绝了
+      try {
+        await app.client.bindPhoneNumber(code);
+        this.setData({ phone: '已绑定' });
+        this.readPhone();
+      } catch (error) {
+        tell(error);
+      }
+    },
+
+    /** 只露出首尾几位。 */
+    async readPhone() {
+      try {
+        const { me } = await app.client.query(operations.phone);
+        this.setData({ phone: me.phone ? me.phone.number.replace(/^(\d{3})\d+(\d{4})$/, '$1****$2') : '' });
+      } catch (error) {} // 没有也不要紧
+    },
+
+    openSessions() { wx.navigateTo({ url: '/pages/sessions/sessions' }); },
+    openData() { wx.navigateTo({ url: '/pages/data/data' }); },
+
+    async logout() {
+      const { confirm } = await wx.showModal({ title: '退出登录', content: '退出后，这台设备上的登录会马上失效。', confirmText: '退出', confirmColor: '#e5484d' });
+      if (!confirm) return;
+      this.setData({ user: null, signedOut: true });
+      app.client.logout().catch(() => {}); // 本机已经退出；没连上服务器也不要紧
+    },
+  },
+});

@@ -1,0 +1,166 @@
+// The demo's pages, rendered, over the real program: what its user sees and does.
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { launch, until } from './screen.mjs';
+import { startAhead, startServer } from './server.mjs';
+import { makeDevice, photograph } from './wx.mjs';
+
+const server = await startServer();
+const ahead = await startAhead(server);
+let people = 0;
+const telephone = () => makeDevice({ person: `demo${process.pid}-${people++}`, files: new Map([['http://tmp/a.jpg', photograph]]) });
+
+test('a new user sets picture, nickname and telephone number', async () => {
+  const device = telephone();
+  const { open, seen } = launch(device, ahead.url);
+  const page = open('index');
+  assert.match(page.text, /正在登录/);
+  await until('a user', () => page.data.user);
+  assert.match(page.text, /微信用户/);
+  assert.equal(device.count('login'), 1, 'the launch and the page share a login');
+
+  page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
+  await until('the veil', () => page.find('.veil'));
+  await until('a picture', () => page.find('.avatar').dom.dataset.src);
+  const shown = await fetch(page.find('.avatar').dom.dataset.src);
+  assert.equal(shown.headers.get('content-type'), 'image/jpeg');
+  await until('no veil', () => !page.find('.veil'));
+
+  page.send('.nick', 'submit', { value: { nickname: ' 小明同学 ' } });
+  await until('the nickname', () => /小明同学/.test(page.text));
+  assert.deepEqual(seen.toasts, ['已保存']);
+  page.send('.nick', 'submit', { value: { nickname: 'x'.repeat(33) } });
+  await until('the complaint', () => seen.toasts.includes('昵称要在 1 到 32 个字之间'));
+
+  await page.component.instance.bindPhone({ detail: {} });
+  assert.match(page.text, /已绑定|138\*\*\*\*8000/);
+  assert.match(ahead.phones.pop(), /^phone~13800138000~\d+$/);
+  page.close();
+});
+
+test('a bad network, and then a good one', async () => {
+  const device = telephone();
+  device.offline = true;
+  const { open } = launch(device, server.url);
+  const page = open('index');
+  await until('the trouble', () => /网络不太好，请稍后再试/.test(page.text));
+  device.offline = false;
+  page.send('.small', 'tap');
+  await until('a user', () => page.data.user);
+  assert.doesNotMatch(page.text, /重试/);
+  page.close();
+});
+
+test('logging out, and in again', async () => {
+  const device = telephone();
+  const { app, open, seen } = launch(device, server.url);
+  const page = open('index');
+  const { id } = await until('a user', () => page.data.user);
+  page.send('.danger', 'tap');
+  await until('out', () => /您已退出登录/.test(page.text));
+  assert.equal(seen.modals.length, 1);
+  page.close();
+  // The mini program starts again: still out.
+  const again = launch(device, server.url);
+  const later = again.open('index');
+  assert.match(later.text, /您已退出登录/);
+  later.send('.button', 'tap');
+  assert.equal((await until('a user', () => later.data.user)).id, id);
+  assert.equal(app.client.signedOut, true);
+  later.close();
+});
+
+test('the list of devices', async () => {
+  const device = telephone();
+  const other = makeDevice({ person: device.person });
+  other.wx.getDeviceInfo = () => ({ model: 'iPhone 17' });
+  const elsewhere = launch(other, server.url);
+  await elsewhere.app.client.login();
+  const { app, open, seen } = launch(device, server.url);
+  await app.client.login();
+  const page = open('sessions');
+  await until('devices', () => page.data.loaded);
+  assert.match(page.text, /Mate 60 Pro本机.*iPhone 17.*移除.*退出所有设备/);
+  const [, phone] = page.data.sessions;
+  await page.component.instance.end({ currentTarget: { dataset: { id: phone.id, name: phone.name } } });
+  assert.doesNotMatch(page.text, /iPhone 17|退出所有设备/);
+  assert.match(seen.modals[0], /iPhone 17/);
+  await page.component.instance.endAll();
+  assert.equal(app.client.signedOut, true);
+  assert.deepEqual(seen.pages, ['back']);
+  page.close();
+});
+
+test('export and deletion', async () => {
+  const device = telephone();
+  const { app, open, seen } = launch(device, server.url);
+  const { user } = await app.client.login();
+  const page = open('data');
+  const answer = (data) => ({ status: 200, data: JSON.stringify({ data }) });
+  // What the program does not know yet is answered in its place.
+  if (!server.knows('deleteAccount')) device.next('export', answer({ me: { export: { user: { id: user.id } } } }));
+  page.send('.button', 'tap');
+  await until('the export', () => page.text.includes(user.id));
+  page.send('.copy', 'tap');
+  await until('the copy', () => seen.clipboard);
+  assert.ok(JSON.stringify(JSON.parse(seen.clipboard)).includes(user.id));
+  if (!server.knows('deleteAccount')) device.next('deleteAccount', answer({ deleteAccount: { erasedAt: new Date().toISOString() } }));
+  page.send('.soft', 'tap');
+  await until('the end', () => seen.toasts.includes('已注销'));
+  assert.equal(app.client.signedOut, true);
+  assert.match(seen.modals[0], /都会被删除/);
+  page.close();
+});
+
+test('the privacy authorisation', async () => {
+  const device = telephone();
+  const { open, seen } = launch(device, server.url, { needPrivacy: true });
+  const page = open('index');
+  await until('a user', () => page.data.user);
+  assert.match(page.text, /隐私保护提示.*《miniprofile 演示隐私保护指引》.*暂不同意同意并继续/);
+  const privacy = page.find('#privacy');
+  const answers = [];
+  seen.privacy((answer) => answers.push(answer.event)); // WeChat asks before a picture is chosen
+  assert.ok(page.component.dom.querySelector('[data-open-type=agreePrivacyAuthorization]'), 'the button that WeChat demands');
+  privacy.instance.agree();
+  assert.deepEqual(answers, ['agree']);
+  assert.doesNotMatch(page.text, /隐私保护提示/);
+  await until('the record on our side', () => device.count('recordConsent') === 1);
+  seen.privacy((answer) => answers.push(answer.event));
+  assert.match(page.text, /隐私保护提示/);
+  privacy.instance.refuse();
+  assert.deepEqual(answers, ['agree', 'disagree']);
+  assert.doesNotMatch(page.text, /隐私保护提示/);
+  page.close();
+});
+
+test('the demo has the client as it is', () => {
+  for (const name of ['index.js', 'index.d.ts', 'schema.d.ts']) {
+    const at = (folder) => readFileSync(new URL(`../${folder}/${name}`, import.meta.url), 'utf8');
+    assert.ok(at('demo/miniprofile') === at('client/lib'), `${name} differs: npm run generate`);
+  }
+});
+
+test('WeChat\'s own compiler takes the pages', () => {
+  const compiler = createRequire(import.meta.url)('miniprogram-compiler');
+  const demo = fileURLToPath(new URL('../demo', import.meta.url));
+  assert.match(compiler.wxmlToJs(demo), /pages\/index\/index\.wxml/);
+  assert.match(compiler.wxssToJs(demo), /pages\/index\/index\.wxss/);
+});
+
+test('every page that is named is there', () => {
+  const read = (path) => readFileSync(new URL(`../demo/${path}`, import.meta.url), 'utf8');
+  const { pages } = JSON.parse(read('app.json'));
+  assert.deepEqual(pages.map((p) => p.split('/')[1]).sort(), readdirSync(new URL('../demo/pages', import.meta.url)).sort());
+  for (const page of pages) {
+    for (const ending of ['js', 'json', 'wxml', 'wxss']) assert.ok(read(`${page}.${ending}`), page);
+    // Each class that is used is written down.
+    const styles = [...(`${read(`${page}.wxss`)}${read('common.wxss')}`).matchAll(/\.([a-z]+)/g)].map((m) => m[1]);
+    for (const [, names] of read(`${page}.wxml`).matchAll(/class="([^"]*)"/g)) {
+      for (const name of names.replace(/{{.*?}}/g, '').trim().split(/\s+/)) assert.ok(styles.includes(name) || name === 'nick', `${page}: ${name}`);
+    }
+  }
+});

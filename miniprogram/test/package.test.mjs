@@ -1,0 +1,59 @@
+// What is promised of the files themselves, and the client in a browser.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { parse } from 'acorn';
+import { JSDOM } from 'jsdom';
+import { minify } from 'terser';
+import { startServer } from './server.mjs';
+import { photograph } from './wx.mjs';
+
+const require = createRequire(import.meta.url);
+const read = (path) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+
+test('under 8 KB as WeChat packs it', async () => {
+  const { code } = await minify(read('client/lib/index.js'), { ecma: 2017, toplevel: true, compress: { passes: 3 } });
+  console.log(`${code.length} bytes minified, ${gzipSync(code, { level: 9 }).length} of it with gzip`);
+  assert.ok(code.length < 8000, `${code.length} bytes`);
+  // The READMEs tell the size.
+  for (const name of ['README.md', 'README.zh-CN.md']) assert.match(read(`client/${name}`), /8 KB/);
+});
+
+test('nothing newer than ES2017, nothing else to load', async () => {
+  const text = read('client/lib/index.js'); // newer functions than ES2017's do not pass tsc
+  parse(text, { ecmaVersion: 2017 });
+  assert.doesNotMatch(text, /\brequire\(/);
+});
+
+test('the package is what WeChat and npm expect', () => {
+  const p = JSON.parse(read('client/package.json'));
+  assert.equal(p.dependencies, undefined);
+  assert.equal(p.miniprogram, 'lib');
+  assert.ok(read(`client/${p.miniprogram}/index.js`) && read(`client/${p.types}`));
+  assert.doesNotMatch(read('package-lock.json'), /"resolved"|https?:\/\/registry/);
+});
+
+test('in a browser', async () => {
+  const server = await startServer();
+  const { window } = new JSDOM('', { url: `${server.origin}/page` });
+  for (const name of ['XMLHttpRequest', 'FormData', 'Blob', 'localStorage']) globalThis[name] = window[name];
+  const { createClient } = require('../client/lib/index.js');
+  const { createPlatform } = require('../client/lib/browser.js');
+  const platform = createPlatform({ code: async () => `ming~${Math.random()}` });
+  const client = createClient({ url: server.url, platform, device: 'browser' });
+  const file = platform.addFile(new window.Blob([photograph], { type: 'image/jpeg' }));
+  const seen = [];
+  const user = await client.setAvatar(file, { onProgress: (p) => seen.push(p.progress) });
+  assert.ok(user.avatar.large);
+  assert.equal(seen.pop(), 100);
+  assert.ok(window.localStorage.length === 1);
+  const again = createClient({ url: server.url, platform });
+  assert.equal((await again.login()).created, false);
+  const call = again.me();
+  setTimeout(() => call.abort());
+  await assert.rejects(call, { code: 'ABORTED' });
+  assert.deepEqual(await again.logout(), { ended: 1 });
+  window.close();
+});
