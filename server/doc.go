@@ -11,6 +11,9 @@
 //	/.well-known/jwks.json   the public keys of access tokens
 //	/healthz                 200 while the process lives
 //	/readyz                  200 while store and objects answer, else 503
+//	/wechat/push/APPID       GET and POST by WeChat: messages for a mini program
+//	/wechat/component        GET and POST by WeChat: for the third-party platform
+//	/sandbox/                the simulated WeChat, where WeChat is simulated
 //	/                        where all this is
 //
 // Each answer has the header X-Request-Id: the client's own, where it has 8 to 64
