@@ -223,3 +223,44 @@ func storedPictures(t *testing.T, dir string) int {
 	}
 	return n
 }
+
+// TestOperatorsCommands merges two accounts from the command line, and counts dead jobs.
+func TestOperatorsCommands(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := startChild(t, dir)
+	id := func(token string) string {
+		t.Helper()
+		a, err := c.ask(token, meText, nil)
+		if err != nil || a.Data.Me == nil {
+			t.Fatalf("me: %v %v", err, a.Errors)
+		}
+		return a.Data.Me.ID
+	}
+	ming, hong := c.signIn("ming~1"), c.signIn("hong~1")
+	keep, other := id(ming), id(hong)
+	if a, err := c.ask(hong, updateText, object{"input": object{"nickname": "hong"}}); err != nil || len(a.Errors) > 0 {
+		t.Fatalf("%v %v", err, a.Errors)
+	}
+	c.stop()
+	run := func(want string, args ...string) {
+		t.Helper()
+		command := exec.Command(binary, args...)
+		command.Dir = dir
+		command.Env = []string{"HOME=" + dir}
+		if out, err := command.CombinedOutput(); !strings.Contains(string(out), want) {
+			t.Errorf("%v: %s, %v", args, out, err)
+		}
+	}
+	run("0 jobs were given up", "jobs")
+	run("0 jobs are due again", "jobs", "--retry")
+	run("would merge "+other+" into "+keep+": takes nickname; 2 identities then", "merge", keep, other, "--dry-run")
+	run("merged "+other+" into "+keep, "merge", keep, other)
+	run("not found", "merge", keep, other)
+	c = startChild(t, dir)
+	if got := id(c.signIn("hong~2")); got != keep {
+		t.Errorf("hong logs in to %s, want %s", got, keep)
+	}
+	c.until(ming, `{ me { nickname } }`, `"hong"`)
+	c.stop()
+}

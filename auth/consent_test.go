@@ -112,6 +112,7 @@ func TestWithdrawingDeletesWhatWasCovered(t *testing.T) {
 			}
 		}
 		// All of it, in one commit; again is no error, and writes nothing.
+		w.clock.add(time.Second)
 		for range 2 {
 			if p, err = c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{scopes}); err != nil {
 				t.Fatal(err)
