@@ -113,6 +113,7 @@ func TestWithdrawingDeletesWhatWasCovered(t *testing.T) {
 		}
 		w.clock.add(time.Second)
 		// All of it, in one commit; again is no error, and writes nothing.
+		w.clock.add(time.Second)
 		for range 2 {
 			if p, err = c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{scopes}); err != nil {
 				t.Fatal(err)

@@ -6,8 +6,11 @@
 //
 // # Where things are
 //
-// login.go, refresh.go, logout.go, me.go and profile.go hold one operation of
-// the API each. commit.go is the one place that retries a conflict. records.go
+// login.go, refresh.go, logout.go, me.go, profile.go, phone.go, merge.go, delete.go
+// and export.go hold one operation of the API each, consent.go those about consent.
+// opendata.go reads what WeChat tells through the client, content.go has nicknames
+// and pictures judged, push.go does what WeChat's pushes demand. wechattoken.go keeps
+// WeChat's access tokens, component.go those of the third-party platform. commit.go is the one place that retries a conflict. records.go
 // has every form that is stored, token.go the two tokens, seal.go the secrets at
 // rest, jobs.go the work that is finished later.
 package auth

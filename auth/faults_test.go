@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -84,6 +84,39 @@ func TestEveryStoreCallMayFail(t *testing.T) {
 			_, err := c.UpdateProfile(ctx, p.Tokens.AccessToken, UpdateProfileInput{Avatar: set(upload(testPicture(t, 9)))})
 			return err
 		},
+		"phone": func(ctx context.Context, c *Core, p *LoginPayload) error {
+			_, err := c.BindPhoneNumber(ctx, p.Tokens.AccessToken, byCode("phone~13800138000~1"))
+			var burnt *InvalidError
+			if errors.As(err, &burnt) && burnt.Field == "code" {
+				return ErrCodeRejected // the user taps again
+			}
+			return err
+		},
+		"consent": func(ctx context.Context, c *Core, p *LoginPayload) error {
+			_, err := c.RecordConsent(ctx, p.Tokens.AccessToken, RecordConsentInput{*consentTo(scopes...)})
+			if err == nil {
+				_, err = c.WithdrawConsent(ctx, p.Tokens.AccessToken, WithdrawConsentInput{scopes})
+			}
+			return err
+		},
+		"session key": func(ctx context.Context, c *Core, p *LoginPayload) error {
+			good, err := c.CheckSessionKey(ctx, p.Tokens.AccessToken, true)
+			if err == nil && !good {
+				return errors.New("a good key is said to be stale")
+			}
+			return err
+		},
+		"export": func(ctx context.Context, c *Core, p *LoginPayload) error {
+			me, err := c.Me(ctx, p.Tokens.AccessToken)
+			if err == nil {
+				_, err = c.Export(ctx, me)
+			}
+			return err
+		},
+		"push": func(ctx context.Context, c *Core, _ *LoginPayload) error {
+			body := encode(pushForm{Event: PushRevoked, OpenID: testApp + "-ming", Revoked: []int{6}, At: c.now(), ID: "1"})
+			return c.Push(ctx, testApp, url.Values{"signature": {"good"}}, body)
+		},
 		"logout": func(ctx context.Context, c *Core, p *LoginPayload) error {
 			_, err := c.Logout(ctx, p.Tokens.AccessToken, LogoutInput{Everywhere: true})
 			return err
@@ -107,13 +140,13 @@ func TestEveryStoreCallMayFail(t *testing.T) {
 					}
 					if err != nil {
 						mustBe(t, err, ErrUpstream)
-						for _, secret := range []string{"ming~", p.Tokens.AccessToken, p.Tokens.RefreshToken, "c2Vzc2lvbi1rZXk", w.secrets[0]} {
+						for _, secret := range []string{"ming~", p.Tokens.AccessToken, p.Tokens.RefreshToken, "c2Vzc2lvbi1rZXk", resetKey, "secret-token", "13800138000", w.secrets[0]} {
 							if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), secret) {
 								t.Errorf("call %d: the error shows a secret: %v", nth, err)
 							}
 						}
 					}
-					w.clock.add(time.Second)
+					w.clock.add(tokenLease) // the longest that one who is gone holds others up
 					again := operation(t.Context(), w.replica(t), p)
 					// What may be over for good is only what the client can begin anew.
 					if again != nil && !errors.Is(again, ErrCodeRejected) && !(name == "logout" && errors.Is(again, ErrUnauthenticated)) {

@@ -85,6 +85,8 @@ func (c *Core) useToken(ctx context.Context, key drivers.Key, appID string, fetc
 // that WeChat has refused: another one is wanted.
 func (c *Core) token(ctx context.Context, key drivers.Key, appID string, fetch fetch, rejected string) (string, error) {
 	waited := false // for a renewal: what came of it is as new as can be
+	waiting, cancel := context.WithTimeout(ctx, tokenLease)
+	defer cancel()
 	for {
 		records, err := c.get(ctx, key)
 		if err != nil {
@@ -112,7 +114,7 @@ func (c *Core) token(ctx context.Context, key drivers.Key, appID string, fetch f
 			return "", &LaterError{fmt.Errorf("%w: an access token was asked for in vain a moment ago", ErrUpstream), tokenPause}
 		case taken:
 			waited = true
-			if err := pause(ctx, tokenPoll); err != nil {
+			if err := pause(waiting, tokenPoll); err != nil {
 				return "", fmt.Errorf("%w: an access token is being renewed elsewhere", ErrUpstream)
 			}
 			continue

@@ -13,6 +13,9 @@
 //	/healthz                 200 while the process lives
 //	/readyz                  200 while store and objects answer, else 503
 //	/playground              the page to explore the API with, where it is on; package playground
+//	/wechat/push/APPID       GET and POST by WeChat: messages for a mini program
+//	/wechat/component        GET and POST by WeChat: for the third-party platform
+//	/sandbox/                the simulated WeChat, where WeChat is simulated
 //	/                        where all this is; browsers go to the playground
 //
 // Each answer has the header X-Request-Id: the client's own, where it has 8 to 64
