@@ -84,7 +84,11 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 	display.Close()
 	switch {
 	case errors.Is(err, migrate.ErrOccupied):
-		return exit{fmt.Errorf("%w\nNothing was written. Name an empty target, or empty this one", err), exitOccupied}
+		did := "Nothing was written. "
+		if result.Written > 0 {
+			did = ""
+		}
+		return exit{fmt.Errorf("%w\n%sName an empty target, or empty this one", err, did), exitOccupied}
 	case errors.Is(err, migrate.ErrDifferent):
 		return exit{fmt.Errorf("%w\nDid anybody write meanwhile? Empty the target, keep the source still (serve --read-only) and copy again", err), exitDifferent}
 	case errors.Is(err, migrate.ErrNothing), errors.Is(err, migrate.ErrUnknownKind):

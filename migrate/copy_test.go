@@ -331,8 +331,8 @@ func TestInterrupted(t *testing.T) {
 		config.To = &watched{Store: to.Store, before: func(ops []drivers.Op) error {
 			if commits.Add(1) > limit {
 				cancel()
-				if ops[0].Key.Kind != markKind || limit%2 == 0 { // killed, or told to end
-					return errors.New("gone")
+				if ops[0].Key.Kind != markKind || limit%2 == 0 { // told to end, or killed
+					return drivers.ErrClosed
 				}
 			}
 			return nil
