@@ -22,6 +22,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/server"
 )
 
@@ -68,6 +69,8 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pictures.Close()) }()
+	metrics := observe.NewMetrics(version)
+	store, pictures = s.watched(store, pictures, metrics.Watch)
 	secrets, err := s.secrets()
 	if err != nil {
 		return err
@@ -84,8 +87,8 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		publicURL, issuer = "http://"+reachable(listener.Addr()), "miniprofile"
 	}
 	core, err := auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
-		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife,
+		Store: store, Objects: pictures, WeChat: observe.WeChat(weChat.client, metrics.Watch), Apps: weChat.apps, Secrets: secrets,
+		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife, JobDone: metrics.JobDone,
 	})
 	if err != nil {
 		return err
@@ -97,9 +100,18 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	defer working.Wait()
 	defer stopJobs()
 
+	stopAdmin, err := s.serveAdmin(metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopAdmin()
+
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox)
-	err = server.New(server.Config{Core: core, Version: version, Introspection: weChat.sandbox, Logger: log}).Run(ctx, listener)
+	err = server.New(server.Config{
+		Core: core, Version: version, Introspection: weChat.sandbox, Logger: log,
+		Watch: watchRequests(metrics),
+	}).Run(ctx, listener)
 	log.Info("stopped")
 	return err
 }

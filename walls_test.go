@@ -12,7 +12,7 @@ const module = "github.com/miniprofile/miniprofile"
 // rooms says what each room of the house may import of the others. A room that
 // is not here may import nothing of ours.
 var rooms = map[string][]string{
-	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/memory", "graph", "server"},
+	"":                     {"auth", "auth/wechat", "auth/wechat/sandbox", "drivers", "drivers/file", "drivers/memory", "graph", "observe", "server"},
 	"server":               {"auth", "graph"},
 	"graph":                {"auth", "graph/..."},
 	"auth":                 {"auth/avatar", "drivers"},
@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"drivers/file":         {"drivers", "drivers/internal/..."},
 	"drivers/internal/...": {"drivers"},
 	"bench":                {"drivers", "drivers/file"},
+	"observe":              {"auth", "auth/wechat", "drivers"},
 }
 
 // foreign says which libraries may be used in one place only.
@@ -32,7 +33,8 @@ var foreign = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"auth"},
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
-	"net/http":                        {"", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
+	"github.com/prometheus":           {"observe"},
+	"net/http":                        {"", "observe", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore"},
 	"github.com/minio/minio-go":       {"drivers/minio"},

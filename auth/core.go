@@ -40,6 +40,8 @@ type Config struct {
 	// OldPictureLife is how long a replaced picture can still be fetched, for the
 	// pages that show it.
 	OldPictureLife time.Duration
+	// JobDone, when it is not nil, is told of each job that was run.
+	JobDone func(kind string, took time.Duration, err error)
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -59,6 +61,7 @@ type Core struct {
 	avatars  string // what a picture's name is appended to
 	oldLife  time.Duration
 	pictures *avatar.Processor
+	jobDone  func(kind string, took time.Duration, err error)
 	now      func() time.Time
 
 	logins singleflight.Group
@@ -81,7 +84,7 @@ func New(config Config) (*Core, error) {
 		avatars: strings.TrimSuffix(config.PublicURL, "/") + "/avatars/",
 		oldLife: config.OldPictureLife, pictures: avatar.New(0),
 		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) }, // what records can hold
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), jobDone: config.JobDone,
 	}
 	var err error
 	if c.seals, err = newKeyring(config.Secrets); err != nil {
@@ -101,11 +104,14 @@ func (c *Core) Wait() { c.work.Wait() }
 // Do not change it.
 func (c *Core) JWKS() []byte { return c.tokens.jwks }
 
-// Ready asks the store and the objects whether they answer.
-func (c *Core) Ready(ctx context.Context) error {
-	if _, err := c.get(ctx, userKey("ready")); err != nil {
-		return err
-	}
+// StoreReady asks the store whether it answers.
+func (c *Core) StoreReady(ctx context.Context) error {
+	_, err := c.get(ctx, userKey("ready"))
+	return err
+}
+
+// ObjectsReady asks the objects whether they answer.
+func (c *Core) ObjectsReady(ctx context.Context) error {
 	object, err := c.objects.Get(ctx, pictureFolder+"ready")
 	if err == nil {
 		err = object.Close()

@@ -119,8 +119,12 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 		return storeError("commit", err)
 	}
 	running, cancel := context.WithTimeout(ctx, jobTime)
+	began := time.Now()
 	failure := c.runJob(running, job)
 	cancel()
+	if c.jobDone != nil {
+		c.jobDone(job.Kind, time.Since(began), failure)
+	}
 	if failure != nil {
 		failure = fmt.Errorf("%s, attempt %d: %w", job.Kind, job.Attempts, failure)
 	}

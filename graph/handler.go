@@ -27,6 +27,10 @@ type Options struct {
 	// Logger gets what the operator must know; nil means slog.Default. An error
 	// that is INTERNAL to clients is logged once, whole, with its request id.
 	Logger *slog.Logger
+	// Watch, when it is not nil, is told of each call of the core as it begins, by
+	// the name of the field, as Query.me. It returns the context of the call and a
+	// func that is told the code of its error, or nothing.
+	Watch func(ctx context.Context, field string) (context.Context, func(code string))
 }
 
 // Handler answers requests of GraphQL over HTTP, at whatever path it is asked:
@@ -67,6 +71,10 @@ type Call struct {
 	RequestID string // told
 	Operation string // the name of the operation that was carried out, or empty
 	Code      string // of the first error, or empty
+	// Field is the root field of the schema that was asked for, several where there
+	// were more, schema where it was the schema; empty where nothing is carried out.
+	Field   string
+	Picture bool // whether a file came with it
 
 	token string // of the Authorization header
 }
@@ -190,6 +198,7 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 	if len(operation.Name) <= 64 {
 		call.Operation = operation.Name
 	}
+	call.Field, call.Picture = d.asks[operation].field, len(q.files) > 0
 	call.token = bearer(r)
 	ctx := context.WithValue(r.Context(), callKey{}, call)
 	out := append(s.out[:0], '{')
@@ -199,7 +208,7 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 		ctx = graphql.WithOperationContext(ctx, &graphql.OperationContext{
 			Doc: d.ast, Operation: operation, OperationName: operation.Name, Variables: variables,
 			DisableIntrospection: !h.options.Introspection, RecoverFunc: h.recovered,
-			ResolverMiddleware: direct, RootResolverMiddleware: directRoot,
+			ResolverMiddleware: h.resolve, RootResolverMiddleware: directRoot,
 		})
 		ctx = graphql.WithResponseContext(ctx, h.present, h.recovered)
 		response := h.exec.Exec(ctx)(ctx)
@@ -228,7 +237,15 @@ func (h *Handler) me(ctx context.Context, call *Call) (user *auth.User, err erro
 			err = h.recovered(ctx, value)
 		}
 	}()
-	return h.core.Me(ctx, call.token)
+	if h.options.Watch == nil {
+		return h.core.Me(ctx, call.token)
+	}
+	ctx, end := h.options.Watch(ctx, "Query.me")
+	code := internal.Code // of a panic
+	defer func() { end(code) }()
+	user, err = h.core.Me(ctx, call.token)
+	code = codeOf(err)
+	return user, err
 }
 
 // errors appends the member errors, if there are any, and notes the first one's code.
@@ -244,7 +261,30 @@ func (call *Call) errors(out []byte, errs gqlerror.List) []byte {
 	return append(append(append(out, `"errors":`...), text...), ',')
 }
 
-func direct(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) }
+// resolve calls the resolver of a field; those that call the core are watched.
+func (h *Handler) resolve(ctx context.Context, next graphql.Resolver) (any, error) {
+	if h.options.Watch == nil {
+		return next(ctx)
+	}
+	f := graphql.GetFieldContext(ctx)
+	if !f.IsResolver {
+		return next(ctx)
+	}
+	ctx, end := h.options.Watch(ctx, f.Object+"."+f.Field.Name)
+	code := internal.Code // of a panic
+	defer func() { end(code) }()
+	v, err := next(ctx)
+	code = codeOf(err)
+	return v, err
+}
+
+// codeOf is the code that a client sees of err, or nothing.
+func codeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return FaultOf(err).Code
+}
 
 func directRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }
 

@@ -593,3 +593,71 @@ func TestCache(t *testing.T) {
 		t.Error("too large a document was kept")
 	}
 }
+
+// What is asked for is told in words of the schema, whatever a client calls it.
+func TestField(t *testing.T) {
+	t.Parallel()
+	h := start(Options{Introspection: true})
+	for query, want := range map[string]string{
+		`query Secret { secret: me { id } }`:                          "me",
+		`{ a: me { id } b: me { id } }`:                               "me",
+		`{ me { id } __typename }`:                                    "several",
+		`mutation { a: login(input: {code: "x"}) { created } }`:       "login",
+		`{ ...F } fragment F on Query { ... on Query { me { id } } }`: "me",
+		`mutation { logout { ended } refreshSession(input: {refreshToken: "x"}) { tokens { accessToken } } }`: "several",
+		`{ __schema { queryType { name } } }`: "schema",
+		`{ nothing }`:                         "",
+	} {
+		var call Call
+		h.Serve(httptest.NewRecorder(), newRequest("POST", "/", operation(query), "Content-Type", "application/json"), &call)
+		if call.Field != want {
+			t.Errorf("%s: %q", query, call.Field)
+		}
+	}
+	doc := func(text string) asked {
+		key, _ := json.Marshal(text)
+		d, faults := h.checker.check(key)
+		if faults != nil {
+			t.Fatal(faults)
+		}
+		return d.asks[d.ast.Operations[0]]
+	}
+	if a := doc(`mutation { a: login(input: {code: "x"}) { created } b: login(input: {code: "y"}) { created } ...F ...F }
+		fragment F on Mutation { c: login(input: {code: "z"}) { created } }`); a.logins != 3 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Each call of the core is watched, planned or not, and nothing else is.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	var told []string
+	type key struct{}
+	watch := func(ctx context.Context, field string) (context.Context, func(string)) {
+		told = append(told, "+"+field)
+		return context.WithValue(ctx, key{}, field), func(code string) { told = append(told, "-"+field+" "+code) }
+	}
+	h := start(Options{Watch: watch})
+	for query, want := range map[string]string{
+		`{ me { id } }`:                                   "+Query.me -Query.me ",
+		`{ me { id sessions { id } } }`:                   "+Query.me -Query.me  +User.sessions -User.sessions ",
+		`mutation { x: logout { ended } }`:                "+Mutation.logout -Mutation.logout ",
+		`{ me @include(if: true) { avatar { status } } }`: "+Query.me -Query.me ",
+	} {
+		told = nil
+		h.post(t, operation(query))
+		if got := strings.Join(told, " "); got != want {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+	h.err = auth.ErrUnauthenticated
+	h.panic = nil
+	told = nil
+	h.post(t, operation(`{ me { id } }`))
+	h.panic = "x"
+	h.post(t, operation(`{ me { id } }`))
+	h.post(t, operation(`mutation { logout { ended } }`))
+	if got, want := strings.Join(told, " "), "+Query.me -Query.me UNAUTHENTICATED +Query.me -Query.me INTERNAL +Mutation.logout -Mutation.logout INTERNAL"; got != want {
+		t.Error(got)
+	}
+}

@@ -10,7 +10,8 @@
 //	/avatars/NAME            a picture, cacheable for ever
 //	/.well-known/jwks.json   the public keys of access tokens
 //	/healthz                 200 while the process lives
-//	/readyz                  200 while store and objects answer, else 503
+//	/readyz                  200 while store and objects answer, else 503; the state of each
+//	/version                 the version
 //	/                        where all this is
 //
 // Each answer has the header X-Request-Id: the client's own, where it has 8 to 64

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,23 @@ type Config struct {
 	Introspection bool
 	// Logger gets the access log and what goes wrong; nil means slog.Default.
 	Logger *slog.Logger
+	// Watch, when it is not nil, is told of each request as it begins, with its
+	// route. It returns the context of the request and a func that is told how it
+	// ended.
+	Watch func(r *http.Request, route string) (context.Context, func(Request))
+	// WatchCore is told of each call of the core; see graph.Options.
+	WatchCore func(ctx context.Context, field string) (context.Context, func(code string))
+}
+
+// Request is what there is to tell of a request that was answered. Nothing in it
+// is a text of the client.
+type Request struct {
+	Route   string // as /avatars/{name}
+	Field   string // of the schema, where there is one; see graph.Call
+	Code    string // of the first error, or empty
+	Status  int
+	Picture bool // whether it brought a picture
+	Took    time.Duration
 }
 
 // Server answers all requests. It may be used by any number of goroutines.
@@ -29,19 +47,22 @@ type Server struct {
 	core     *auth.Core
 	graph    *graph.Handler
 	index    []byte
-	ready    readiness
+	ready    map[string]*readiness // by the name of what is asked
+	version  []byte
 	log      *slog.Logger
+	watch    func(*http.Request, string) (context.Context, func(Request))
 	draining atomic.Bool // after Run was told to end
 }
 
 // New makes a Server. It opens nothing and starts nothing.
 func New(config Config) *Server {
-	s := &Server{core: config.Core, log: config.Logger}
+	s := &Server{core: config.Core, log: config.Logger, watch: config.Watch}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.graph = graph.New(config.Core, graph.Options{Introspection: config.Introspection, Logger: s.log})
-	s.ready.check = config.Core.Ready
+	s.graph = graph.New(config.Core, graph.Options{Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore})
+	s.ready = map[string]*readiness{"store": {check: config.Core.StoreReady}, "objects": {check: config.Core.ObjectsReady}}
+	s.version, _ = json.Marshal(map[string]string{"version": config.Version})
 	s.index, _ = json.Marshal(map[string]string{
 		"name": "miniprofile", "version": config.Version, "graphql": "/graphql", "schema": "/schema.graphql",
 		"jwks": "/.well-known/jwks.json", "health": "/healthz", "ready": "/readyz",
@@ -65,6 +86,8 @@ func (s *Server) route(path string) (string, handler) {
 		return path, reading(s.healthz)
 	case "/readyz":
 		return path, reading(s.readyz)
+	case "/version":
+		return path, reading(s.tell)
 	case "/":
 		return path, reading(s.pointers)
 	}
@@ -100,14 +123,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Connection", "close")
 	}
 	route, handle := s.route(r.URL.Path)
+	ended := func(Request) {}
+	if s.watch != nil {
+		var ctx context.Context
+		if ctx, ended = s.watch(r, route); ctx != r.Context() {
+			r = r.WithContext(ctx)
+		}
+	}
 	defer func() {
 		if value := recover(); value != nil {
+			defer func() { ended(x.report(route, start)) }()
 			if value == http.ErrAbortHandler {
 				panic(value)
 			}
 			s.panicked(x, r, value)
+			s.access(r, x, route, time.Since(start))
+			return
 		}
-		s.access(r, x, route, time.Since(start))
+		done := x.report(route, start)
+		s.access(r, x, route, done.Took)
+		ended(done)
 	}()
 	handle(x, r)
 }
@@ -123,13 +158,18 @@ func (s *Server) panicked(x *exchange, r *http.Request, value any) {
 	x.fail(graph.FaultOf(fmt.Errorf("panic: %s", kind)))
 }
 
+// report tells of an answered request.
+func (x *exchange) report(route string, start time.Time) Request {
+	return Request{Route: route, Field: x.call.Field, Code: x.call.Code, Status: x.status, Picture: x.call.Picture, Took: time.Since(start)}
+}
+
 // access writes the line of a request.
 func (s *Server) access(r *http.Request, x *exchange, route string, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
 	case x.status >= 500:
 		level = slog.LevelError
-	case route == "/healthz" || route == "/readyz":
+	case route == "/healthz" || route == "/readyz" || route == "/version":
 		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(r.Context(), level) {
@@ -211,4 +251,10 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (x *exchange) fail(f graph.Fault) {
 	x.call.Code = f.Code
 	graph.WriteFault(x, f, x.call.RequestID)
+}
+
+// failWith answers by a fault and adds the members of a struct to the answer.
+func (x *exchange) failWith(f graph.Fault, members any) {
+	x.call.Code = f.Code
+	graph.WriteFaultWith(x, f, x.call.RequestID, members)
 }
