@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -69,6 +70,10 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pictures.Close()) }()
+	limits, proxies, err := s.limits()
+	if err != nil {
+		return err
+	}
 	metrics := observe.NewMetrics(version)
 	store, pictures = s.watched(store, pictures, metrics.Watch)
 	secrets, err := s.secrets()
@@ -87,7 +92,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		publicURL, issuer = "http://"+reachable(listener.Addr()), "miniprofile"
 	}
 	core, err := auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: observe.WeChat(weChat.client, metrics.Watch), Apps: weChat.apps, Secrets: secrets,
+		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(weChat.client, metrics.Watch), limits.WeChat, metrics.Limited), Apps: weChat.apps, Secrets: secrets,
 		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife, JobDone: metrics.JobDone,
 	})
 	if err != nil {
@@ -110,7 +115,8 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox)
 	err = server.New(server.Config{
 		Core: core, Version: version, Introspection: weChat.sandbox, Logger: log,
-		Watch: watchRequests(metrics),
+		Watch: watchRequests(metrics), Refused: metrics.Limited,
+		Limits: limits, Proxies: proxies, MaxInFlight: s.InFlight,
 	}).Run(ctx, listener)
 	log.Info("stopped")
 	return err
@@ -147,6 +153,20 @@ func (s *settings) secrets() ([]string, error) {
 	}
 	secret, err := file.Secret(u)
 	return strings.Split(secret, ","), err
+}
+
+// limits are the quotas of clients, and the proxies that say who is one.
+func (s *settings) limits() (limits server.Limits, proxies []netip.Prefix, err error) {
+	if limits, err = server.ParseLimits(s.Limits); err != nil {
+		return limits, nil, fmt.Errorf("MINIPROFILE_RATE_LIMITS: %w", err)
+	}
+	if proxies, err = server.ParseProxies(s.Proxies); err != nil {
+		return limits, nil, fmt.Errorf("MINIPROFILE_TRUSTED_PROXIES: %w", err)
+	}
+	if s.InFlight < 1 {
+		return limits, nil, errors.New("MINIPROFILE_MAX_IN_FLIGHT is less than 1")
+	}
+	return limits, proxies, nil
 }
 
 // weChat is WeChat's API, real or simulated.

@@ -17,6 +17,9 @@ type settings struct {
 	Secret     []string `env:"MINIPROFILE_SECRET" sep:"," placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data."`
 	PublicURL  string   `env:"MINIPROFILE_PUBLIC_URL" placeholder:"URL" help:"Where clients reach the server. The address it serves on when it is not set."`
 	Admin      string   `env:"MINIPROFILE_ADMIN_LISTEN" name:"admin-listen" placeholder:"HOST:PORT" help:"Address to serve /metrics and /debug/pprof/ on, which clients must not reach. Nowhere when it is not set."`
+	Limits     string   `env:"MINIPROFILE_RATE_LIMITS" name:"rate-limits" default:"on" placeholder:"LIMITS" help:"on, off, or the limits that differ from the default, as login=60/m,user=20/s,app=off: of address, login (by address), user, app and wechat (codes sent, by app)."`
+	InFlight   int      `env:"MINIPROFILE_MAX_IN_FLIGHT" name:"max-in-flight" default:"1000" help:"How many requests are answered at a time; those beyond are refused at once."`
+	Proxies    []string `env:"MINIPROFILE_TRUSTED_PROXIES" name:"trusted-proxies" sep:"," placeholder:"NETWORK,…" help:"Addresses and networks of the proxies whose X-Forwarded-For is believed."`
 	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
 	Apps       string   `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
 	WeChatURL  string   `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`

@@ -34,6 +34,7 @@ var foreign = map[string][]string{
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
 	"github.com/prometheus":           {"observe"},
+	"golang.org/x/time":               {"server"},
 	"net/http":                        {"", "observe", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore"},

@@ -35,12 +35,14 @@ func main() {
 	length := flag.Duration("length", 3*time.Second, "how long each time")
 	clients := flag.Int("clients", 32, "how many clients at once")
 	users := flag.Int("users", 1_000_000, "how many users lie in the store of the second start; 0 leaves it out")
+	limits := flag.String("rate-limits", "off", "the server's setting of that name: one machine's load would be refused")
 	limit := flag.String("limit", "", "be one of the limits, fixed or log, instead")
 	listen := flag.String("listen", "", "address of the limit")
 	flag.Parse()
 	if *limit != "" {
 		log.Fatal(serveLimit(*limit, *listen))
 	}
+	os.Setenv("MINIPROFILE_RATE_LIMITS", *limits)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *rounds, *length, *clients, *users); err != nil {

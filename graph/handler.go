@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,9 @@ type Options struct {
 	// the name of the field, as Query.me. It returns the context of the call and a
 	// func that is told the code of its error, or nothing.
 	Watch func(ctx context.Context, field string) (context.Context, func(code string))
+	// Admit, when it is not nil, is asked before an operation is carried out, with
+	// its access token and how many logins it has. A Fault refuses it.
+	Admit func(call *Call, accessToken string, logins int) *Fault
 }
 
 // Handler answers requests of GraphQL over HTTP, at whatever path it is asked:
@@ -68,9 +72,10 @@ func Schema() string { return sources[0].Input }
 // Call is one request on its way: what the caller of Serve tells of it, and what
 // Serve finds out for the access log.
 type Call struct {
-	RequestID string // told
-	Operation string // the name of the operation that was carried out, or empty
-	Code      string // of the first error, or empty
+	RequestID string     // told
+	Client    netip.Addr // told, for Admit
+	Operation string     // the name of the operation that was carried out, or empty
+	Code      string     // of the first error, or empty
 	// Field is the root field of the schema that was asked for, several where there
 	// were more, schema where it was the schema; empty where nothing is carried out.
 	Field   string
@@ -200,6 +205,12 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 	}
 	call.Field, call.Picture = d.asks[operation].field, len(q.files) > 0
 	call.token = bearer(r)
+	if h.options.Admit != nil {
+		if fault := h.options.Admit(call, call.token, d.asks[operation].logins); fault != nil {
+			h.refuse(w, call, m, fault)
+			return
+		}
+	}
 	ctx := context.WithValue(r.Context(), callKey{}, call)
 	out := append(s.out[:0], '{')
 	if p := d.plans[operation]; p != nil {
@@ -346,6 +357,9 @@ func (h *Handler) refuse(w http.ResponseWriter, call *Call, m *media, faults ...
 	status := faults[0].Status
 	if !m.strict && call.Code != "BAD_REQUEST" {
 		status = http.StatusOK
+	}
+	if after := faults[0].RetryAfter; after > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(faults[0].seconds(), 10))
 	}
 	var a answer
 	for _, f := range faults {

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,7 +31,21 @@ type Config struct {
 	Watch func(r *http.Request, route string) (context.Context, func(Request))
 	// WatchCore is told of each call of the core; see graph.Options.
 	WatchCore func(ctx context.Context, field string) (context.Context, func(code string))
+	// Limits hold clients to quotas; the zero Limits to none.
+	Limits Limits
+	// Proxies are those whose X-Forwarded-For is believed.
+	Proxies []netip.Prefix
+	// MaxInFlight is how many requests are answered at a time; those beyond are
+	// refused at once. Zero means DefaultInFlight.
+	MaxInFlight int
+	// Refused, when it is not nil, is told of each request that is refused for a
+	// limit: address, login, user, app or load.
+	Refused func(limit string)
 }
+
+// DefaultInFlight is far more than a machine can work on, and little enough that
+// it keeps what it has begun.
+const DefaultInFlight = 1000
 
 // Request is what there is to tell of a request that was answered. Nothing in it
 // is a text of the client.
@@ -51,6 +67,11 @@ type Server struct {
 	version  []byte
 	log      *slog.Logger
 	watch    func(*http.Request, string) (context.Context, func(Request))
+	clients  clients
+	limiter  *limiter // nil where there are no limits
+	refusals refusals
+	inFlight atomic.Int64
+	most     int64       // in flight
 	draining atomic.Bool // after Run was told to end
 }
 
@@ -60,7 +81,13 @@ func New(config Config) *Server {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.graph = graph.New(config.Core, graph.Options{Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore})
+	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, DefaultInFlight))
+	s.refusals.log, s.refusals.told = s.log, config.Refused
+	options := graph.Options{Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
+	if s.limiter = newLimiter(config.Limits, config.Core, s.refusals.add); s.limiter != nil {
+		options.Admit = s.limiter.operation
+	}
+	s.graph = graph.New(config.Core, options)
 	s.ready = map[string]*readiness{"store": {check: config.Core.StoreReady}, "objects": {check: config.Core.ObjectsReady}}
 	s.version, _ = json.Marshal(map[string]string{"version": config.Version})
 	s.index, _ = json.Marshal(map[string]string{
@@ -144,7 +171,39 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.access(r, x, route, done.Took)
 		ended(done)
 	}()
+	defer s.inFlight.Add(-1)
+	if fault := s.admit(x, r, route, s.inFlight.Add(1)); fault != nil {
+		x.refused = true
+		x.fail(*fault)
+		return
+	}
 	handle(x, r)
+}
+
+// busy is the answer to what is too much.
+var busy = graph.Fault{Status: http.StatusServiceUnavailable, Code: "UPSTREAM_UNAVAILABLE", Message: "The server has too much to do.", RetryAfter: time.Second}
+
+// admit refuses a request for a limit, or not. Those who ask for the server's
+// health always hear of it.
+func (s *Server) admit(x *exchange, r *http.Request, route string, inFlight int64) *graph.Fault {
+	if health(route) {
+		return nil
+	}
+	if s.limiter != nil {
+		x.call.Client = s.clients.address(r)
+		if fault := s.limiter.request(x.call.Client); fault != nil {
+			return fault
+		}
+	}
+	if inFlight > s.most {
+		s.refusals.add("load")
+		return &busy
+	}
+	return nil
+}
+
+func health(route string) bool {
+	return route == "/healthz" || route == "/readyz" || route == "/version"
 }
 
 // panicked logs a panic, and answers if nothing has been answered yet.
@@ -167,10 +226,10 @@ func (x *exchange) report(route string, start time.Time) Request {
 func (s *Server) access(r *http.Request, x *exchange, route string, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
+	case x.refused, health(route): // a flood must not become one of the log
+		level = slog.LevelDebug
 	case x.status >= 500:
 		level = slog.LevelError
-	case route == "/healthz" || route == "/readyz" || route == "/version":
-		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(r.Context(), level) {
 		return
@@ -221,9 +280,10 @@ func notInID(r rune) bool {
 // the log what was answered.
 type exchange struct {
 	http.ResponseWriter
-	call   graph.Call
-	status int
-	bytes  int64
+	call    graph.Call
+	status  int
+	bytes   int64
+	refused bool // for a limit
 }
 
 // WriteHeader is http.ResponseWriter's.
