@@ -74,6 +74,10 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	certificate, origins, err := s.web(log)
+	if err != nil {
+		return err
+	}
 	metrics := observe.NewMetrics(version)
 	store, pictures = s.watched(store, pictures, metrics.Watch)
 	secrets, err := s.secrets()
@@ -90,6 +94,9 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if publicURL == "" {
 		// The address may change with every start; who signed the tokens does not.
 		publicURL, issuer = "http://"+reachable(listener.Addr()), "miniprofile"
+		if certificate != nil {
+			publicURL = "https://" + reachable(listener.Addr())
+		}
 	}
 	core, err := auth.New(auth.Config{
 		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(weChat.client, metrics.Watch), limits.WeChat, metrics.Limited), Apps: weChat.apps, Secrets: secrets,
@@ -116,6 +123,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	err = server.New(server.Config{
 		Core: core, Version: version, Introspection: weChat.sandbox, Logger: log,
 		Watch: watchRequests(metrics), Refused: metrics.Limited,
+		Certificate: certificate, Origins: origins,
 		Limits: limits, Proxies: proxies, MaxInFlight: s.InFlight,
 	}).Run(ctx, listener)
 	log.Info("stopped")
@@ -167,6 +175,24 @@ func (s *settings) limits() (limits server.Limits, proxies []netip.Prefix, err e
 		return limits, nil, errors.New("MINIPROFILE_MAX_IN_FLIGHT is less than 1")
 	}
 	return limits, proxies, nil
+}
+
+// web is what browsers and TLS need: the certificate, nil for plain HTTP, and the
+// origins whose pages may call.
+func (s *settings) web(log *slog.Logger) (certificate *server.Certificate, origins []string, err error) {
+	if origins, err = server.ParseOrigins(s.Origins); err != nil {
+		return nil, nil, fmt.Errorf("MINIPROFILE_CORS_ORIGINS: %w", err)
+	}
+	if s.TLSCert == "" && s.TLSKey == "" {
+		return nil, origins, nil
+	}
+	certificate, err = server.OpenCertificate(s.TLSCert, s.TLSKey, func(err error) {
+		log.Error("the new certificate does not serve, the old one goes on", "error", err.Error())
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("MINIPROFILE_TLS_CERT, MINIPROFILE_TLS_KEY: %w", err)
+	}
+	return certificate, origins, nil
 }
 
 // weChat is WeChat's API, real or simulated.

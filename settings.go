@@ -20,6 +20,9 @@ type settings struct {
 	Limits     string   `env:"MINIPROFILE_RATE_LIMITS" name:"rate-limits" default:"on" placeholder:"LIMITS" help:"on, off, or the limits that differ from the default, as login=60/m,user=20/s,app=off: of address, login (by address), user, app and wechat (codes sent, by app)."`
 	InFlight   int      `env:"MINIPROFILE_MAX_IN_FLIGHT" name:"max-in-flight" default:"1000" help:"How many requests are answered at a time; those beyond are refused at once."`
 	Proxies    []string `env:"MINIPROFILE_TRUSTED_PROXIES" name:"trusted-proxies" sep:"," placeholder:"NETWORK,…" help:"Addresses and networks of the proxies whose X-Forwarded-For is believed."`
+	TLSCert    string   `env:"MINIPROFILE_TLS_CERT" name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, as PEM: the server then speaks HTTPS. Read again when it changes."`
+	TLSKey     string   `env:"MINIPROFILE_TLS_KEY" name:"tls-key" placeholder:"FILE" help:"The certificate's key, as PEM."`
+	Origins    []string `env:"MINIPROFILE_CORS_ORIGINS" name:"cors-origins" sep:"," placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, as https://h5.example.com."`
 	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
 	Apps       string   `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
 	WeChatURL  string   `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`

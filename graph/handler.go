@@ -32,6 +32,9 @@ type Options struct {
 	// the name of the field, as Query.me. It returns the context of the call and a
 	// func that is told the code of its error, or nothing.
 	Watch func(ctx context.Context, field string) (context.Context, func(code string))
+	// Origins are those of pages that may send multipart requests across sites, as
+	// https://h5.example.com.
+	Origins []string
 	// Admit, when it is not nil, is asked before an operation is carried out, with
 	// its access token and how many logins it has. A Fault refuses it.
 	Admit func(call *Call, accessToken string, logins int) *Fault
@@ -61,6 +64,11 @@ func New(core Core, options Options) *Handler {
 	}
 	if h.log == nil {
 		h.log = slog.Default()
+	}
+	for _, origin := range options.Origins {
+		if err := h.cross.AddTrustedOrigin(origin); err != nil {
+			panic(err) // whoever set it checked it
+		}
 	}
 	h.exec = NewExecutableSchema(Config{Schema: h.checker.schema, Resolvers: resolvers{core}})
 	return h

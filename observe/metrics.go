@@ -34,9 +34,20 @@ type Metrics struct {
 	objectTime   *prometheus.HistogramVec
 	weChatCalls  *prometheus.CounterVec
 	weChatTime   *prometheus.HistogramVec
+	requestCells cells[request]
+	workCells    cells[workEnd]
 	errcodes     sync.Map // of the errcodes that are told apart
 	errcodesLeft chan struct{}
 }
+
+// request is what requests are told apart by; workEnd the same of work.
+type (
+	request struct{ route, operation, code string }
+	workEnd struct {
+		Work
+		result string
+	}
+)
 
 // NewMetrics makes Metrics of a version.
 func NewMetrics(version string) *Metrics {
@@ -73,6 +84,18 @@ func NewMetrics(version string) *Metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(m.inFlight, build)
+	m.requestCells.find = func(r request) cell {
+		return cell{m.requests.WithLabelValues(r.route, r.operation, r.code), m.requestTime.WithLabelValues(r.route, r.operation)}
+	}
+	m.workCells.find = func(w workEnd) cell {
+		switch w.Of {
+		case "store":
+			return cell{m.storeCalls.WithLabelValues(w.Driver, w.Method, w.result), m.storeTime.WithLabelValues(w.Driver, w.Method)}
+		case "objects":
+			return cell{m.objectCalls.WithLabelValues(w.Driver, w.Method, w.result), m.objectTime.WithLabelValues(w.Driver, w.Method)}
+		}
+		return cell{m.weChatCalls.WithLabelValues(w.Method, w.result), m.weChatTime.WithLabelValues(w.Method)}
+	}
 	return m
 }
 
@@ -87,8 +110,7 @@ func (m *Metrics) Answered(route, operation, code string, picture bool, took tim
 		code = "OK"
 	}
 	m.inFlight.Dec()
-	m.requests.WithLabelValues(route, operation, code).Inc()
-	m.requestTime.WithLabelValues(route, operation).Observe(took.Seconds())
+	m.requestCells.of(request{route, operation, code}).add(took)
 	if picture {
 		m.pictures.WithLabelValues(code).Inc()
 	}
@@ -111,18 +133,10 @@ func (m *Metrics) JobDone(job string, took time.Duration, err error) {
 func (m *Metrics) Watch(ctx context.Context, w Work) (context.Context, func(string)) {
 	began := time.Now()
 	return ctx, func(result string) {
-		took := time.Since(began).Seconds()
-		switch w.Of {
-		case "store":
-			m.storeCalls.WithLabelValues(w.Driver, w.Method, result).Inc()
-			m.storeTime.WithLabelValues(w.Driver, w.Method).Observe(took)
-		case "objects":
-			m.objectCalls.WithLabelValues(w.Driver, w.Method, result).Inc()
-			m.objectTime.WithLabelValues(w.Driver, w.Method).Observe(took)
-		default:
-			m.weChatCalls.WithLabelValues(w.Method, m.errcode(result)).Inc()
-			m.weChatTime.WithLabelValues(w.Method).Observe(took)
+		if w.Of == "wechat" {
+			result = m.errcode(result)
 		}
+		m.workCells.of(workEnd{w, result}).add(time.Since(began))
 	}
 }
 

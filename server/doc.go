@@ -19,6 +19,20 @@
 // that id, in the form of a GraphQL error, and tells nothing internal; only what
 // is not HTTP at all is refused by net/http, in plain text.
 //
+// # Limits
+//
+// Before anything of a request is read but its head, the quota of its address and
+// the number of requests in flight decide on it; before an operation is carried
+// out, those of its user, its app and, for a login, once more of its address.
+// limits.go has them, client.go finds out where a request comes from behind
+// proxies.
+//
+// # HTTPS and browsers
+//
+// With a Certificate, Run speaks TLS and HTTP/2. Pages of the operator's own
+// origins may call from a browser; those of others may not read the answers, and
+// their multipart requests, which browsers send without asking, are refused.
+//
 // # Log
 //
 // One line a request, with nothing in it that a client sent but a request id, a

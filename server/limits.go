@@ -174,6 +174,8 @@ func (b *buckets[K]) take(key K, n int) time.Duration {
 	}
 	n = min(n, b.size)
 	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	l := b.of(key)
 	if l.AllowN(now, n) {
 		return 0
@@ -183,8 +185,6 @@ func (b *buckets[K]) take(key K, n int) time.Duration {
 }
 
 func (b *buckets[K]) of(key K) *rate.Limiter {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if e, ok := b.byKey[key]; ok {
 		b.order.MoveToFront(e)
 		return e.Value.(*bucket[K]).Limiter

@@ -38,6 +38,10 @@ type Config struct {
 	// MaxInFlight is how many requests are answered at a time; those beyond are
 	// refused at once. Zero means DefaultInFlight.
 	MaxInFlight int
+	// Origins are those whose pages may call the server, as https://h5.example.com.
+	Origins []string
+	// Certificate, when it is not nil, makes Run speak HTTPS, and HTTP/2.
+	Certificate *Certificate
 	// Refused, when it is not nil, is told of each request that is refused for a
 	// limit: address, login, user, app or load.
 	Refused func(limit string)
@@ -70,6 +74,8 @@ type Server struct {
 	clients  clients
 	limiter  *limiter // nil where there are no limits
 	refusals refusals
+	origins  []string
+	tls      *Certificate // nil for plain HTTP
 	inFlight atomic.Int64
 	most     int64       // in flight
 	draining atomic.Bool // after Run was told to end
@@ -83,7 +89,8 @@ func New(config Config) *Server {
 	}
 	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, DefaultInFlight))
 	s.refusals.log, s.refusals.told = s.log, config.Refused
-	options := graph.Options{Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
+	s.origins, s.tls = config.Origins, config.Certificate
+	options := graph.Options{Origins: config.Origins, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
 	if s.limiter = newLimiter(config.Limits, config.Core, s.refusals.add); s.limiter != nil {
 		options.Admit = s.limiter.operation
 	}
@@ -146,6 +153,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.call.RequestID}
 	h["X-Content-Type-Options"] = nosniff
+	h["Referrer-Policy"] = noReferrer
+	if r.TLS != nil {
+		h["Strict-Transport-Security"] = hsts
+	}
 	if s.draining.Load() {
 		h.Set("Connection", "close")
 	}
@@ -177,7 +188,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(*fault)
 		return
 	}
-	handle(x, r)
+	if !s.cors(x, r) {
+		handle(x, r)
+	}
 }
 
 // busy is the answer to what is too much.

@@ -40,6 +40,11 @@ func pngOf(t testing.TB) []byte {
 // upload sets nickname and picture in one request, the file first, as wx.uploadFile may send it.
 func (h *harness) upload(t testing.TB, token string, picture []byte) reply {
 	t.Helper()
+	return h.send(t, uploadRequest(t, token, picture))
+}
+
+func uploadRequest(t testing.TB, token string, picture []byte) *http.Request {
+	t.Helper()
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	file, _ := w.CreateFormFile("avatar", "a.png")
@@ -50,7 +55,7 @@ func (h *harness) upload(t testing.TB, token string, picture []byte) reply {
 	r := httptest.NewRequest("POST", "/graphql", &b)
 	r.Header.Set("Content-Type", w.FormDataContentType())
 	r.Header.Set("Authorization", "Bearer "+token)
-	return h.send(t, r)
+	return r
 }
 
 func TestFromLoginToLogout(t *testing.T) {
