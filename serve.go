@@ -79,7 +79,21 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	metrics := observe.NewMetrics(version)
-	store, pictures = s.watched(store, pictures, metrics.Watch)
+	traces, err := traces(ctx, log)
+	if err != nil {
+		return err
+	}
+	if traces != nil {
+		defer func() {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if err := traces.Close(ending); err != nil {
+				log.Warn("traces", "error", err.Error())
+			}
+		}()
+	}
+	watch := watchAll(metrics, traces)
+	store, pictures = s.watched(store, pictures, watch)
 	secrets, err := s.secrets()
 	if err != nil {
 		return err
@@ -99,7 +113,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		}
 	}
 	core, err := auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(weChat.client, metrics.Watch), limits.WeChat, metrics.Limited), Apps: weChat.apps, Secrets: secrets,
+		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(weChat.client, watch), limits.WeChat, metrics.Limited), Apps: weChat.apps, Secrets: secrets,
 		Issuer: issuer, PublicURL: publicURL, OldPictureLife: oldPictureLife, JobDone: metrics.JobDone,
 	})
 	if err != nil {
@@ -122,7 +136,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox)
 	err = server.New(server.Config{
 		Core: core, Version: version, Introspection: weChat.sandbox, Logger: log,
-		Watch: watchRequests(metrics), Refused: metrics.Limited,
+		Watch: watchRequests(metrics, traces), WatchCore: watchCore(traces), Refused: metrics.Limited,
 		Certificate: certificate, Origins: origins,
 		Limits: limits, Proxies: proxies, MaxInFlight: s.InFlight,
 	}).Run(ctx, listener)

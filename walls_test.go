@@ -35,6 +35,7 @@ var foreign = map[string][]string{
 	"golang.org/x/image":              {"auth/avatar"},
 	"github.com/prometheus":           {"observe"},
 	"golang.org/x/time":               {"server"},
+	"go.opentelemetry.io":             {"observe"},
 	"net/http":                        {"", "observe", "bench", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore"},

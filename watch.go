@@ -20,12 +20,38 @@ func (s *settings) watched(store drivers.Store, objects drivers.Objects, watch o
 	return observe.Store(store, scheme(s.Store), watch), observe.Objects(objects, scheme(s.objects()), watch)
 }
 
-// watchRequests counts requests.
-func watchRequests(metrics *observe.Metrics) func(*http.Request, string) (context.Context, func(server.Request)) {
-	return func(r *http.Request, _ string) (context.Context, func(server.Request)) {
+// traces are those that the usual variables ask for, or nil.
+func traces(ctx context.Context, log *slog.Logger) (*observe.Traces, error) {
+	return observe.OpenTraces(ctx, version, func(err error) { log.Warn("traces", "error", err.Error()) })
+}
+
+// watchAll counts what is behind the server, and traces it if that is asked for.
+func watchAll(metrics *observe.Metrics, traces *observe.Traces) observe.Watch {
+	if traces == nil {
+		return metrics.Watch
+	}
+	return observe.Both(traces.Watch, metrics.Watch)
+}
+
+// watchCore traces calls of the core if that is asked for.
+func watchCore(traces *observe.Traces) func(context.Context, string) (context.Context, func(string)) {
+	if traces == nil {
+		return nil
+	}
+	return traces.Core
+}
+
+// watchRequests counts requests, and traces them if that is asked for.
+func watchRequests(metrics *observe.Metrics, traces *observe.Traces) func(*http.Request, string) (context.Context, func(server.Request)) {
+	return func(r *http.Request, route string) (context.Context, func(server.Request)) {
 		metrics.Began()
-		return r.Context(), func(done server.Request) {
+		ctx, end := r.Context(), func(string, string, int) {}
+		if traces != nil {
+			ctx, end = traces.Request(r, route)
+		}
+		return ctx, func(done server.Request) {
 			metrics.Answered(done.Route, done.Field, done.Code, done.Picture, done.Took)
+			end(done.Field, done.Code, done.Status)
 		}
 	}
 }
