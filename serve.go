@@ -23,6 +23,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/graph"
 	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/server"
 )
@@ -53,7 +54,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return err
 	}
-	log := lines.Logger(level)
+	log := lines.Logger(level, s.LogFormat == "text" || s.LogFormat == "auto" && terminal(os.Stderr))
 
 	listener, err := net.Listen("tcp", s.address())
 	if err != nil {
@@ -75,6 +76,10 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	certificate, origins, err := s.web(log)
+	if err != nil {
+		return err
+	}
+	trusted, err := s.trusted()
 	if err != nil {
 		return err
 	}
@@ -137,6 +142,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	err = server.New(server.Config{
 		Core: core, Version: version, Introspection: weChat.sandbox, Logger: log,
 		Watch: watchRequests(metrics, traces), WatchCore: watchCore(traces), Refused: metrics.Limited,
+		Trusted: trusted, OnlyTrusted: s.Trusted,
 		Certificate: certificate, Origins: origins,
 		Limits: limits, Proxies: proxies, MaxInFlight: s.InFlight,
 	}).Run(ctx, listener)
@@ -207,6 +213,31 @@ func (s *settings) web(log *slog.Logger) (certificate *server.Certificate, origi
 		return nil, nil, fmt.Errorf("MINIPROFILE_TLS_CERT, MINIPROFILE_TLS_KEY: %w", err)
 	}
 	return certificate, origins, nil
+}
+
+// trusted are the documents that clients may ask for by their hashes, or nil.
+func (s *settings) trusted() (*graph.Manifest, error) {
+	if s.Documents == "" {
+		if s.Trusted {
+			return nil, errors.New("MINIPROFILE_ONLY_TRUSTED needs MINIPROFILE_TRUSTED_DOCUMENTS")
+		}
+		return nil, nil
+	}
+	text, err := os.ReadFile(s.Documents)
+	if err != nil {
+		return nil, fmt.Errorf("MINIPROFILE_TRUSTED_DOCUMENTS: %w", err)
+	}
+	m, err := graph.ParseManifest(text)
+	if err != nil {
+		return nil, fmt.Errorf("MINIPROFILE_TRUSTED_DOCUMENTS: %w", err)
+	}
+	return m, nil
+}
+
+// terminal reports whether somebody reads f as it is written.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // weChat is WeChat's API, real or simulated.

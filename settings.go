@@ -23,6 +23,9 @@ type settings struct {
 	TLSCert    string   `env:"MINIPROFILE_TLS_CERT" name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, as PEM: the server then speaks HTTPS. Read again when it changes."`
 	TLSKey     string   `env:"MINIPROFILE_TLS_KEY" name:"tls-key" placeholder:"FILE" help:"The certificate's key, as PEM."`
 	Origins    []string `env:"MINIPROFILE_CORS_ORIGINS" name:"cors-origins" sep:"," placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, as https://h5.example.com."`
+	Documents  string   `env:"MINIPROFILE_TRUSTED_DOCUMENTS" name:"trusted-documents" placeholder:"FILE" help:"JSON file of documents by their SHA-256, which clients may ask for by that alone."`
+	Trusted    bool     `env:"MINIPROFILE_ONLY_TRUSTED" name:"only-trusted" help:"Refuse all documents but those."`
+	LogFormat  string   `env:"MINIPROFILE_LOG_FORMAT" default:"auto" enum:"json,text,auto" help:"How lines are logged: json, text, or auto: text on a terminal, else json."`
 	LogLevel   string   `env:"MINIPROFILE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The least level that is logged: debug, info, warn or error."`
 	Apps       string   `env:"WECHAT_APPS" placeholder:"APPID:SECRET,…" help:"The mini programs that may log in. The sandbox serves when it is not set."`
 	WeChatURL  string   `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`

@@ -32,6 +32,10 @@ type Options struct {
 	// the name of the field, as Query.me. It returns the context of the call and a
 	// func that is told the code of its error, or nothing.
 	Watch func(ctx context.Context, field string) (context.Context, func(code string))
+	// Trusted documents may be asked for by their hashes; may be nil.
+	Trusted *Manifest
+	// OnlyTrusted refuses all other documents, before they are parsed.
+	OnlyTrusted bool
 	// Origins are those of pages that may send multipart requests across sites, as
 	// https://h5.example.com.
 	Origins []string
@@ -47,18 +51,20 @@ type Options struct {
 type Handler struct {
 	core    Core
 	checker *checker
-	cache   *cache
-	exec    graphql.ExecutableSchema
-	slots   slots
-	cross   *http.CrossOriginProtection
-	options Options
-	log     *slog.Logger
+	cache   *cache[*document]
+	// persisted has the texts of documents by their hashes: automatic persisted queries.
+	persisted *cache[[]byte]
+	exec      graphql.ExecutableSchema
+	slots     slots
+	cross     *http.CrossOriginProtection
+	options   Options
+	log       *slog.Logger
 }
 
 // New makes a Handler over a core.
 func New(core Core, options Options) *Handler {
 	h := &Handler{
-		core: core, checker: newChecker(options.Introspection), cache: newCache(),
+		core: core, checker: newChecker(options.Introspection), cache: newCache[*document](), persisted: newCache[[]byte](),
 		slots: make(slots, MaxUploads), cross: http.NewCrossOriginProtection(),
 		options: options, log: options.Logger,
 	}
@@ -174,14 +180,10 @@ func (h *Handler) upload(r *http.Request, boundary string, call *Call) (request,
 
 // carryOut checks a request and carries it out.
 func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m *media, s *scratch, q *request) {
-	d := h.cache.get(q.query)
-	if d == nil {
-		var faults []*Fault
-		if d, faults = h.checker.check(q.query); faults != nil {
-			h.refuse(w, call, m, faults...)
-			return
-		}
-		h.cache.put(d)
+	d, faults := h.document(q)
+	if faults != nil {
+		h.refuse(w, call, m, faults...)
+		return
 	}
 	operation := d.ast.Operations.ForName(q.operation)
 	if operation == nil {

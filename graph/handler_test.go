@@ -573,22 +573,23 @@ func TestEverythingIsDescribed(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	t.Parallel()
-	c := newCache()
+	c := newCache[*document]()
+	put := func(key string) { c.put(key, &document{key: key}, len(key)) }
 	for i := range 2 * cacheEntries {
-		c.put(&document{key: fmt.Sprint(i)})
+		put(fmt.Sprint(i))
 		c.get([]byte("0"))
 	}
 	if c.order.Len() != cacheEntries || c.get([]byte("0")) == nil || c.get([]byte("1")) != nil || len(c.byKey) != cacheEntries {
 		t.Errorf("%d entries", c.order.Len())
 	}
 	for i := range 100 {
-		c.put(&document{key: fmt.Sprint(i) + strings.Repeat("x", cacheDocument-10)})
+		put(fmt.Sprint(i) + strings.Repeat("x", cacheDocument-10))
 	}
 	if c.texts > cacheTexts {
 		t.Errorf("%d bytes", c.texts)
 	}
 	before := c.order.Len()
-	c.put(&document{key: strings.Repeat("y", cacheDocument+1)})
+	put(strings.Repeat("y", cacheDocument+1))
 	if c.order.Len() != before {
 		t.Error("too large a document was kept")
 	}

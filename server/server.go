@@ -31,6 +31,9 @@ type Config struct {
 	Watch func(r *http.Request, route string) (context.Context, func(Request))
 	// WatchCore is told of each call of the core; see graph.Options.
 	WatchCore func(ctx context.Context, field string) (context.Context, func(code string))
+	// Trusted and OnlyTrusted are of graph.Options.
+	Trusted     *graph.Manifest
+	OnlyTrusted bool
 	// Limits hold clients to quotas; the zero Limits to none.
 	Limits Limits
 	// Proxies are those whose X-Forwarded-For is believed.
@@ -90,7 +93,7 @@ func New(config Config) *Server {
 	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, DefaultInFlight))
 	s.refusals.log, s.refusals.told = s.log, config.Refused
 	s.origins, s.tls = config.Origins, config.Certificate
-	options := graph.Options{Origins: config.Origins, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
+	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
 	if s.limiter = newLimiter(config.Limits, config.Core, s.refusals.add); s.limiter != nil {
 		options.Admit = s.limiter.operation
 	}

@@ -357,7 +357,7 @@ func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := NewLog(&out)
-		logger := log.Logger(slog.LevelInfo)
+		logger := log.Logger(slog.LevelInfo, false)
 		logger.Info("one")
 		logger.Debug("none")
 		if out.String() != "" {
@@ -384,6 +384,11 @@ func TestLog(t *testing.T) {
 			t.Error("the log gathers without bound")
 		}
 		log.Flush()
+		before := len(out.String())
+		log.Logger(slog.LevelInfo, true).Warn("five", "request", "id")
+		if got := out.String()[before:]; !strings.Contains(got, "level=WARN msg=five request=id\n") {
+			t.Error(got)
+		}
 	})
 }
 
