@@ -210,12 +210,15 @@ func (s *signedIn) update(client, n int) []byte {
 }
 
 // residentMemory reads VmRSS of /proc/PID/status, in MiB.
-func residentMemory(status string) (float64, error) {
+func residentMemory(status string) (float64, error) { return memoryOf(status, "VmRSS:") }
+
+// memoryOf reads a line of /proc/PID/status, in MiB.
+func memoryOf(status, name string) (float64, error) {
 	for line := range strings.Lines(status) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, errors.New("no " + name)
 }
