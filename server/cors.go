@@ -34,8 +34,8 @@ var (
 )
 
 // cors lets pages of the operator's own origins read the answer. There are no
-// cookies, so no credentials are allowed. It reports whether the request was a
-// preflight, and then has answered it.
+// cookies, so no credentials are allowed. It reports whether the request is a
+// preflight, which has no other answer than the header.
 func (s *Server) cors(x *exchange, r *http.Request) bool {
 	if len(s.origins) == 0 {
 		return false
@@ -55,6 +55,5 @@ func (s *Server) cors(x *exchange, r *http.Request) bool {
 	h["Access-Control-Allow-Methods"] = corsMethods
 	h["Access-Control-Allow-Headers"] = corsHeaders
 	h["Access-Control-Max-Age"] = corsLife
-	x.WriteHeader(http.StatusNoContent)
 	return true
 }

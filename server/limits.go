@@ -94,18 +94,19 @@ func ParseLimits(text string) (Limits, error) {
 type limiter struct {
 	address, login *buckets[netip.Addr]
 	user, app      *buckets[string]
+	held           held
 	caller         func(accessToken string) (user, app string, ok bool)
 	refused        func(limit string)
 }
 
-func newLimiter(l Limits, core *auth.Core, refused func(string)) *limiter {
+func newLimiter(l Limits, core *auth.Core, most int, refused func(string)) *limiter {
 	if l == (Limits{}) {
 		return nil
 	}
 	return &limiter{
 		address: newBuckets[netip.Addr](l.Address), login: newBuckets[netip.Addr](l.Login),
 		user: newBuckets[string](l.User), app: newBuckets[string](l.App),
-		caller: core.Caller, refused: refused,
+		held: held{most: most, of: map[netip.Addr]int{}}, caller: core.Caller, refused: refused,
 	}
 }
 
@@ -141,6 +142,35 @@ func (l *limiter) fault(limit string, wait time.Duration) *graph.Fault {
 	l.refused(limit)
 	f := graph.FaultOf(&auth.LaterError{Err: auth.ErrRateLimited, After: wait})
 	return &f
+}
+
+// addressShare is which part of the requests in flight one address may have: who
+// sends a thousand bodies byte by byte must not keep all others out.
+const addressShare = 4
+
+// held counts the requests of each address that are in flight.
+type held struct {
+	most int
+	mu   sync.Mutex
+	of   map[netip.Addr]int // no larger than the number of requests in flight
+}
+
+func (h *held) take(a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of[a] >= h.most {
+		return false
+	}
+	h.of[a]++
+	return true
+}
+
+func (h *held) free(a netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of[a]--; h.of[a] <= 0 {
+		delete(h.of, a)
+	}
 }
 
 // buckets holds a token bucket for each key, the last used ones of too many.

@@ -301,6 +301,9 @@ func TestLoadIsShed(t *testing.T) {
 	}
 	close(wechat.free)
 	group.Wait()
+	if n := h.inFlight.Load(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
 	if got := refused(); !strings.HasPrefix(got, "load load") {
 		t.Error(got)
 	}
@@ -388,4 +391,35 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the flood got %v", statuses)
 	}
 	t.Logf("honest: median %v, worst %v; the flood got %v", times[len(times)/2], times[len(times)-1], statuses)
+}
+
+// One address that sends its bodies byte by byte keeps no other out.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	const most = 16
+	wechat := slow{begun: make(chan struct{}, most), free: make(chan struct{})}
+	h, refused := limited(t, Limits{Address: Quota{1000, time.Hour}}, func(c *Config) {
+		c.Core, c.MaxInFlight = startCore(t, wechat), most
+	})
+	var group sync.WaitGroup
+	for n := range most / addressShare {
+		group.Go(func() {
+			h.send(t, from("6.6.6.6", "", fmt.Sprintf(`mutation { login(input: {code: "p%d~1"}) { created } }`, n)))
+		})
+		<-wechat.begun
+	}
+	if a := h.send(t, from("6.6.6.6", "", `{ me { id } }`)); a.StatusCode != 429 || a.Errors[0].Extensions.Code != "RATE_LIMITED" || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if a := h.send(t, from("1.1.1.1", "", `{ me { id } }`)); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	close(wechat.free)
+	group.Wait()
+	if got := refused(); got != "address_in_flight" {
+		t.Error(got)
+	}
+	if len(h.limiter.held.of) != 0 || h.inFlight.Load() != 0 {
+		t.Errorf("%v stay held, %d in flight", h.limiter.held.of, h.inFlight.Load())
+	}
 }

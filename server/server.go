@@ -94,7 +94,7 @@ func New(config Config) *Server {
 	s.refusals.log, s.refusals.told = s.log, config.Refused
 	s.origins, s.tls = config.Origins, config.Certificate
 	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
-	if s.limiter = newLimiter(config.Limits, config.Core, s.refusals.add); s.limiter != nil {
+	if s.limiter = newLimiter(config.Limits, config.Core, max(int(s.most)/addressShare, 1), s.refusals.add); s.limiter != nil {
 		options.Admit = s.limiter.operation
 	}
 	s.graph = graph.New(config.Core, options)
@@ -185,13 +185,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.access(r, x, route, done.Took)
 		ended(done)
 	}()
-	defer s.inFlight.Add(-1)
-	if fault := s.admit(x, r, route, s.inFlight.Add(1)); fault != nil {
+	preflight := s.cors(x, r) // first, so that pages can read that they are refused
+	release, fault := s.admit(x, r, route)
+	defer release()
+	switch {
+	case fault != nil:
 		x.refused = true
 		x.fail(*fault)
-		return
-	}
-	if !s.cors(x, r) {
+	case preflight:
+		x.WriteHeader(http.StatusNoContent)
+	default:
 		handle(x, r)
 	}
 }
@@ -199,23 +202,35 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // busy is the answer to what is too much.
 var busy = graph.Fault{Status: http.StatusServiceUnavailable, Code: "UPSTREAM_UNAVAILABLE", Message: "The server has too much to do.", RetryAfter: time.Second}
 
-// admit refuses a request for a limit, or not. Those who ask for the server's
-// health always hear of it.
-func (s *Server) admit(x *exchange, r *http.Request, route string, inFlight int64) *graph.Fault {
+// crowd is the answer to more at a time than one address may have.
+var crowd = graph.Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "There are too many calls at a time.", RetryAfter: time.Second}
+
+// admit refuses a request for a limit, or not. What it returns is called when the
+// request is over. Those who ask for the server's health always hear of it.
+func (s *Server) admit(x *exchange, r *http.Request, route string) (release func(), fault *graph.Fault) {
+	release = func() {}
 	if health(route) {
-		return nil
+		return release, nil
 	}
 	if s.limiter != nil {
-		x.call.Client = s.clients.address(r)
-		if fault := s.limiter.request(x.call.Client); fault != nil {
-			return fault
+		address := s.clients.address(r)
+		x.call.Client = address
+		if fault := s.limiter.request(address); fault != nil {
+			return release, fault
 		}
+		if !s.limiter.held.take(address) {
+			s.refusals.add("address_in_flight")
+			return release, &crowd
+		}
+		release = func() { s.limiter.held.free(address) }
 	}
-	if inFlight > s.most {
+	if s.inFlight.Add(1) > s.most {
+		s.inFlight.Add(-1)
 		s.refusals.add("load")
-		return &busy
+		return release, &busy
 	}
-	return nil
+	before := release
+	return func() { before(); s.inFlight.Add(-1) }, nil
 }
 
 func health(route string) bool {

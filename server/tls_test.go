@@ -186,6 +186,12 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s: %d %s", origin, a.StatusCode, a.body)
 		}
 	}
+	// That too many came, a page can read too.
+	h.Server = New(Config{Core: h.core, Origins: []string{ours}, Limits: Limits{Address: Quota{1, time.Hour}}})
+	preflight(ours)
+	if a := preflight(ours); a.StatusCode != 429 || a.Header.Get("Access-Control-Allow-Origin") != ours {
+		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
 	h.Server = New(Config{Core: h.core})
 	if a := preflight(ours); a.StatusCode != 405 || a.Header.Get("Vary") != "" {
 		t.Errorf("%d %v", a.StatusCode, a.Header)
