@@ -82,7 +82,7 @@ func startChild(t *testing.T, dir string, settings ...string) *child {
 	l.Close()
 	c.cmd = exec.Command(binary)
 	c.cmd.Dir = dir
-	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "MINIPROFILE_LISTEN=" + c.address}, settings...)
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "MINIPROFILE_LISTEN=" + c.address, "MINIPROFILE_RATE_LIMITS=off"}, settings...)
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -25,7 +26,9 @@ import (
 	"github.com/miniprofile/miniprofile/drivers/firestore"
 	"github.com/miniprofile/miniprofile/drivers/memory"
 	"github.com/miniprofile/miniprofile/drivers/minio"
+	"github.com/miniprofile/miniprofile/graph"
 	"github.com/miniprofile/miniprofile/migrate"
+	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/playground"
 	"github.com/miniprofile/miniprofile/server"
 )
@@ -68,7 +71,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return err
 	}
-	log := lines.Logger(level)
+	log := lines.Logger(level, s.LogFormat == "text" || s.LogFormat == "auto" && terminal(os.Stderr))
 
 	listener, err := net.Listen("tcp", s.address())
 	if err != nil {
@@ -94,6 +97,34 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pictures.Close()) }()
+	limits, proxies, err := s.limits()
+	if err != nil {
+		return err
+	}
+	certificate, origins, err := s.web(log)
+	if err != nil {
+		return err
+	}
+	trusted, err := s.trusted()
+	if err != nil {
+		return err
+	}
+	metrics := observe.NewMetrics(version)
+	traces, err := traces(ctx, log)
+	if err != nil {
+		return err
+	}
+	if traces != nil {
+		defer func() {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if err := traces.Close(ending); err != nil {
+				log.Warn("traces", "error", err.Error())
+			}
+		}()
+	}
+	watch := watchAll(metrics, traces)
+	store, pictures = s.watched(store, pictures, watch)
 	secrets, err := s.secrets()
 	if err != nil {
 		return err
@@ -108,10 +139,13 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if publicURL == "" {
 		// The address may change with every start; who signed the tokens does not.
 		publicURL, issuer = "http://"+reachable(listener.Addr()), "miniprofile"
+		if certificate != nil {
+			publicURL = "https://" + reachable(listener.Addr())
+		}
 	}
 	core, err := auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: weChat.client, Apps: weChat.apps, Secrets: secrets,
-		Issuer: issuer, PublicURL: publicURL, AvatarURL: s.AvatarURL, OldPictureLife: s.OldPictures,
+		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(weChat.client, watch), limits.WeChat, metrics.Limited), Apps: weChat.apps, Secrets: secrets,
+		Issuer: issuer, PublicURL: publicURL, AvatarURL: s.AvatarURL, OldPictureLife: s.OldPictures, JobDone: metrics.JobDone,
 		ReadOnly:       s.ReadOnly,
 		RequireConsent: s.RequireConsent, CheckContent: s.ContentCheck == "wechat", AcceptDoubtful: s.ContentDoubt == "accept",
 		PictureTimeout: s.ContentTimeout, DeletionDelay: s.DeletionDelay, DeletedAuditLife: s.DeletedAudit,
@@ -126,9 +160,21 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	defer working.Wait()
 	defer stopJobs()
 
+	stopAdmin, err := s.serveAdmin(metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopAdmin()
+
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox != nil, "readOnly", s.ReadOnly)
-	config := server.Config{Core: core, Version: version, Introspection: weChat.sandbox != nil, Playground: s.playground(weChat), Logger: log}
+	config := server.Config{
+		Core: core, Version: version, Introspection: weChat.sandbox != nil, Playground: s.playground(weChat), Logger: log,
+		Watch: watchRequests(metrics, traces), WatchCore: watchCore(traces), Refused: metrics.Limited,
+		Trusted: trusted, OnlyTrusted: s.Trusted,
+		Certificate: certificate, Origins: origins,
+		Limits: limits, Proxies: proxies, MaxInFlight: s.InFlight,
+	}
 	if config.Playground != nil {
 		log.Info("playground", "url", publicURL+playground.Path)
 	}
@@ -212,6 +258,63 @@ func (s *settings) playground(w *weChat) *playground.Handler {
 		return playground.New(playground.Options{Apps: w.apps})
 	}
 	return playground.New(playground.Options{})
+}
+
+// limits are the quotas of clients, and the proxies that say who is one.
+func (s *settings) limits() (limits server.Limits, proxies []netip.Prefix, err error) {
+	if limits, err = server.ParseLimits(s.Limits); err != nil {
+		return limits, nil, fmt.Errorf("MINIPROFILE_RATE_LIMITS: %w", err)
+	}
+	if proxies, err = server.ParseProxies(s.Proxies); err != nil {
+		return limits, nil, fmt.Errorf("MINIPROFILE_TRUSTED_PROXIES: %w", err)
+	}
+	if s.InFlight < 1 {
+		return limits, nil, errors.New("MINIPROFILE_MAX_IN_FLIGHT is less than 1")
+	}
+	return limits, proxies, nil
+}
+
+// web is what browsers and TLS need: the certificate, nil for plain HTTP, and the
+// origins whose pages may call.
+func (s *settings) web(log *slog.Logger) (certificate *server.Certificate, origins []string, err error) {
+	if origins, err = server.ParseOrigins(s.Origins); err != nil {
+		return nil, nil, fmt.Errorf("MINIPROFILE_CORS_ORIGINS: %w", err)
+	}
+	if s.TLSCert == "" && s.TLSKey == "" {
+		return nil, origins, nil
+	}
+	certificate, err = server.OpenCertificate(s.TLSCert, s.TLSKey, func(err error) {
+		log.Error("the new certificate does not serve, the old one goes on", "error", err.Error())
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("MINIPROFILE_TLS_CERT, MINIPROFILE_TLS_KEY: %w", err)
+	}
+	return certificate, origins, nil
+}
+
+// trusted are the documents that clients may ask for by their hashes, or nil.
+func (s *settings) trusted() (*graph.Manifest, error) {
+	if s.Documents == "" {
+		if s.Trusted {
+			return nil, errors.New("MINIPROFILE_ONLY_TRUSTED needs MINIPROFILE_TRUSTED_DOCUMENTS")
+		}
+		return nil, nil
+	}
+	text, err := os.ReadFile(s.Documents)
+	if err != nil {
+		return nil, fmt.Errorf("MINIPROFILE_TRUSTED_DOCUMENTS: %w", err)
+	}
+	m, err := graph.ParseManifest(text)
+	if err != nil {
+		return nil, fmt.Errorf("MINIPROFILE_TRUSTED_DOCUMENTS: %w", err)
+	}
+	return m, nil
+}
+
+// terminal reports whether somebody reads f as it is written.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // weChat is WeChat's API, real or simulated.

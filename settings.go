@@ -34,6 +34,16 @@ type settings struct {
 	ContentTimeout time.Duration `env:"MINIPROFILE_CONTENT_TIMEOUT" default:"1h" placeholder:"DURATION" help:"How long a picture waits for WeChat's verdict before it counts as one that WeChat cannot judge."`
 	DeletionDelay  time.Duration `env:"MINIPROFILE_DELETION_DELAY" default:"0s" placeholder:"DURATION" help:"How long a login restores a deleted account, before its data is erased."`
 	DeletedAudit   time.Duration `env:"MINIPROFILE_DELETED_AUDIT" name:"deleted-audit" default:"720h" placeholder:"DURATION" help:"How long the audit of a deleted account is kept, without anything that says whose it was; 0s for not at all."`
+	Admin          string        `env:"MINIPROFILE_ADMIN_LISTEN" name:"admin-listen" placeholder:"HOST:PORT" help:"Address to serve /metrics and /debug/pprof/ on, which clients must not reach. Nowhere when it is not set."`
+	Limits         string        `env:"MINIPROFILE_RATE_LIMITS" name:"rate-limits" default:"on" placeholder:"LIMITS" help:"on, off, or the limits that differ from the default, as login=60/m,user=20/s,app=off: of address, login (by address), user, app and wechat (codes sent, by app)."`
+	InFlight       int           `env:"MINIPROFILE_MAX_IN_FLIGHT" name:"max-in-flight" default:"1000" help:"How many requests are answered at a time; those beyond are refused at once."`
+	Proxies        []string      `env:"MINIPROFILE_TRUSTED_PROXIES" name:"trusted-proxies" sep:"," placeholder:"NETWORK,…" help:"Addresses and networks of the proxies whose X-Forwarded-For is believed."`
+	TLSCert        string        `env:"MINIPROFILE_TLS_CERT" name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, as PEM: the server then speaks HTTPS. Read again when it changes."`
+	TLSKey         string        `env:"MINIPROFILE_TLS_KEY" name:"tls-key" placeholder:"FILE" help:"The certificate's key, as PEM."`
+	Origins        []string      `env:"MINIPROFILE_CORS_ORIGINS" name:"cors-origins" sep:"," placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, as https://h5.example.com."`
+	Documents      string        `env:"MINIPROFILE_TRUSTED_DOCUMENTS" name:"trusted-documents" placeholder:"FILE" help:"JSON file of documents by their SHA-256, which clients may ask for by that alone."`
+	Trusted        bool          `env:"MINIPROFILE_ONLY_TRUSTED" name:"only-trusted" help:"Refuse all documents but those."`
+	LogFormat      string        `env:"MINIPROFILE_LOG_FORMAT" default:"auto" enum:"json,text,auto" help:"How lines are logged: json, text, or auto: text on a terminal, else json."`
 }
 
 // defaultListen is for a laptop: nobody else can reach it.

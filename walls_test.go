@@ -12,7 +12,7 @@ const module = "github.com/miniprofile/miniprofile"
 // rooms says what each room of the house may import of the others. A room that
 // is not here may import nothing of ours.
 var rooms = map[string][]string{
-	"":                     {"auth", "auth/...", "check", "drivers", "drivers/...", "graph", "migrate", "server", "auth/wechat", "auth/wechat/sandbox", "drivers/file", "drivers/memory", "playground"},
+	"":                     {"auth", "auth/...", "check", "drivers", "drivers/...", "graph", "migrate", "server", "auth/wechat", "auth/wechat/sandbox", "drivers/file", "drivers/memory", "playground", "observe"},
 	"server":               {"auth", "graph", "playground"},
 	"graph":                {"auth", "graph/..."},
 	"auth":                 {"auth/avatar", "drivers"},
@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"drivers/breaker":      {"drivers"},
 	"drivers/internal/...": {"drivers"},
 	"bench":                {"auth/avatar", "drivers", "drivers/file"},
+	"observe":              {"auth", "auth/wechat", "drivers"},
 }
 
 // foreign says which libraries may be used in one place only.
@@ -37,8 +38,11 @@ var foreign = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"auth"},
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
-	"net/http":                        {"", "bench", "check", "drivers/minio", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox", "playground"},
+	"net/http":                        {"", "bench", "check", "drivers/minio", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox", "playground", "observe"},
 	"github.com/vbauerster/mpb":       {"migrate"},
+	"github.com/prometheus":           {"observe"},
+	"golang.org/x/time":               {"server"},
+	"go.opentelemetry.io":             {"observe"},
 	"log/slog":                        {"", "server", "graph", "auth/wechat"},
 	"cloud.google.com/go/firestore":   {"drivers/firestore", "drivers/firestore/double"},
 	"google.golang.org/grpc":          {"drivers/firestore", "drivers/firestore/double"},

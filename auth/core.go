@@ -65,6 +65,8 @@ type Config struct {
 	// DeletedAuditLife is how long the audit of a deleted account is kept, without
 	// anything that says whose it was; at most AuditLife, zero for not at all.
 	DeletedAuditLife time.Duration
+	// JobDone, when it is not nil, is told of each job that was run.
+	JobDone func(kind string, took time.Duration, err error)
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -86,6 +88,7 @@ type Core struct {
 	uploads    string // what an upload's name is appended to
 	oldLife    time.Duration
 	pictures   *avatar.Processor
+	jobDone    func(kind string, took time.Duration, err error)
 	now        func() time.Time
 	readOnly   bool // store and objects refuse all writes
 
@@ -119,7 +122,7 @@ func New(config Config) (*Core, error) {
 		uploads:    publicURL + "/uploads/",
 		oldLife:    config.OldPictureLife, pictures: avatar.New(0),
 		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) }, // what records can hold
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), jobDone: config.JobDone,
 
 		requireConsent: config.RequireConsent, checkContent: config.CheckContent, doubtful: VerdictRisky,
 		pictureTimeout: config.PictureTimeout, deletionDelay: config.DeletionDelay,
@@ -160,11 +163,14 @@ func (c *Core) Wait() { c.work.Wait() }
 // Do not change it.
 func (c *Core) JWKS() []byte { return c.tokens.jwks }
 
-// Ready asks the store and the objects whether they answer.
-func (c *Core) Ready(ctx context.Context) error {
-	if _, err := c.get(ctx, userKey("ready")); err != nil {
-		return err
-	}
+// StoreReady asks the store whether it answers.
+func (c *Core) StoreReady(ctx context.Context) error {
+	_, err := c.get(ctx, userKey("ready"))
+	return err
+}
+
+// ObjectsReady asks the objects whether they answer.
+func (c *Core) ObjectsReady(ctx context.Context) error {
 	object, err := c.objects.Get(ctx, pictureFolder+"ready")
 	if err == nil {
 		err = object.Close()

@@ -202,8 +202,12 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 		return storeError("commit", err)
 	}
 	running, cancel := context.WithTimeout(ctx, jobTime)
+	began := time.Now()
 	failure := c.runJob(running, job)
 	cancel()
+	if c.jobDone != nil {
+		c.jobDone(job.Kind, time.Since(began), failure)
+	}
 	dead := failure != nil && job.Attempts >= jobAttempts
 	switch {
 	case dead:

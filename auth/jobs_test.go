@@ -38,6 +38,12 @@ func TestAJobThatFailsIsTriedAgainLaterAndLater(t *testing.T) {
 	c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
 	c.update(t, token, UpdateProfileInput{Avatar: cleared[Upload]()})
 	var waits []time.Duration
+	done := map[bool]int{}
+	c.jobDone = func(kind string, _ time.Duration, err error) {
+		if kind == jobRemovePicture {
+			done[err == nil]++
+		}
+	}
 	for range 14 {
 		var failures []error
 		if _, err := c.RunDueJobs(t.Context(), func(err error) { failures = append(failures, err) }); err != nil {
@@ -61,6 +67,9 @@ func TestAJobThatFailsIsTriedAgainLaterAndLater(t *testing.T) {
 	c.runJobs(t)
 	if len(w.blobs(t)) != 0 || len(w.records(t, kindJobs)) != 0 {
 		t.Error("the job did not finish")
+	}
+	if done[false] != 14 || done[true] == 0 {
+		t.Errorf("told of %v", done)
 	}
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -115,7 +116,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("audit %v, %v", list, err)
 		}
 	}
-	if err := c.Ready(ctx); err != nil {
+	if err := errors.Join(c.StoreReady(ctx), c.ObjectsReady(ctx)); err != nil {
 		t.Error(err)
 	}
 	// The job that removes the old picture is due, and is left alone.

@@ -9,6 +9,9 @@
 //	  - the memory of the idle server, and the time from its start to its first
 //	    answer, with an empty store and with many users (-users).
 //
+// go run ./bench -soak 10m drives it for ten minutes, with hostile requests among
+// the others, and fails when memory or goroutines grow.
+//
 // Each target is a process of its own; they take turns, and the table has the
 // medians over the rounds. The machine is shared with the load, so only the
 // ratios say something.
@@ -37,14 +40,23 @@ func main() {
 	length := flag.Duration("length", 3*time.Second, "how long each time")
 	clients := flag.Int("clients", 32, "how many clients at once")
 	users := flag.Int("users", 1_000_000, "how many users lie in the store of the second start; 0 leaves it out")
+	limits := flag.String("rate-limits", "off", "the server's setting of that name: one machine's load would be refused")
+	soakTime := flag.Duration("soak", 0, "drive the server for so long instead, and see that its memory and goroutines stay flat")
 	limit := flag.String("limit", "", "be one of the limits, fixed or log, instead")
 	listen := flag.String("listen", "", "address of the limit")
 	flag.Parse()
 	if *limit != "" {
 		log.Fatal(serveLimit(*limit, *listen))
 	}
+	os.Setenv("MINIPROFILE_RATE_LIMITS", *limits)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *soakTime > 0 {
+		if err := soak(ctx, *soakTime, *clients); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if err := run(ctx, *rounds, *length, *clients, *users); err != nil {
 		log.Fatal(err)
 	}

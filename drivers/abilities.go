@@ -57,3 +57,28 @@ type BusyError struct {
 func (e *BusyError) Error() string { return fmt.Sprintf("%v; try again in %v", e.Err, e.After) }
 
 func (e *BusyError) Unwrap() error { return e.Err }
+
+// KeepAbilities returns wrapper with the abilities of the objects that it wraps.
+func KeepAbilities(wrapper, of Objects) Objects {
+	signer, signs := of.(UploadSigner)
+	public, isPublic := of.(PublicURLer)
+	switch {
+	case signs && isPublic:
+		return struct {
+			Objects
+			UploadSigner
+			PublicURLer
+		}{wrapper, signer, public}
+	case signs:
+		return struct {
+			Objects
+			UploadSigner
+		}{wrapper, signer}
+	case isPublic:
+		return struct {
+			Objects
+			PublicURLer
+		}{wrapper, public}
+	}
+	return wrapper
+}

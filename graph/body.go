@@ -15,6 +15,7 @@ type request struct {
 	query     []byte // the document, as a JSON string
 	operation string // operationName
 	variables []byte // a JSON object whose inside is not checked yet, or empty
+	hash      string // SHA-256 of the document, in hex, or empty
 	files     map[string]*spool
 	get       bool // whether it may only read
 }
@@ -38,10 +39,14 @@ func readGet(u *url.URL) (request, *Fault) {
 			return request{}, badRequest("The request is not UTF-8.")
 		}
 	}
-	if !values.Has("query") {
-		return request{}, badRequest("There is no query.")
+	if values.Has("query") {
+		q.query, _ = json.Marshal(values.Get("query"))
 	}
-	q.query, _ = json.Marshal(values.Get("query"))
+	if values.Has("documentId") {
+		if fault := q.setHash(values.Get("documentId")); fault != nil {
+			return request{}, fault
+		}
+	}
 	for _, name := range []string{"variables", "extensions"} {
 		text := bytes.TrimSpace([]byte(values.Get(name)))
 		if len(text) == 0 || string(text) == "null" {
@@ -52,7 +57,12 @@ func readGet(u *url.URL) (request, *Fault) {
 		}
 		if name == "variables" {
 			q.variables = text
+		} else if fault := q.setExtensions(text); fault != nil {
+			return request{}, fault
 		}
+	}
+	if q.query == nil && q.hash == "" {
+		return request{}, badRequest("There is no query.")
 	}
 	return q, nil
 }
@@ -140,7 +150,7 @@ func parseBody(text []byte) (request, *Fault) {
 	if s.next() != 0 || s.at <= len(text) {
 		return request{}, malformed()
 	}
-	if q.query == nil {
+	if q.query == nil && q.hash == "" {
 		return request{}, badRequest("There is no query.")
 	}
 	return q, nil
@@ -168,6 +178,13 @@ func (q *request) set(name string, value []byte) *Fault {
 		}
 		return nil
 	}
+	if name == "documentId" && string(value) != "null" {
+		hash, ok := unquote(value)
+		if !ok {
+			return badRequest("The documentId is not a string.")
+		}
+		return q.setHash(hash)
+	}
 	if !json.Valid(value) {
 		return badBody()
 	}
@@ -181,6 +198,9 @@ func (q *request) set(name string, value []byte) *Fault {
 	}
 	if name == "variables" {
 		q.variables = value
+	}
+	if name == "extensions" && value != nil {
+		return q.setExtensions(value)
 	}
 	return nil
 }

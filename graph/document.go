@@ -19,6 +19,7 @@ type document struct {
 	ast     *ast.QueryDocument
 	numbers map[string]any // see plain
 	plans   map[*ast.OperationDefinition]*plan
+	asks    map[*ast.OperationDefinition]asked
 }
 
 // checker finds out whether documents are good.
@@ -67,7 +68,10 @@ func (c *checker) check(key []byte) (*document, []*Fault) {
 	if errs := validator.ValidateWithRules(c.schema, doc, c.rules); len(errs) > 0 {
 		return nil, c.words.validationFaults(errs)
 	}
-	d := &document{key: string(key), ast: doc}
+	d := &document{key: string(key), ast: doc, asks: map[*ast.OperationDefinition]asked{}}
+	for _, operation := range doc.Operations {
+		d.asks[operation] = asks(doc, operation)
+	}
 	if fault := d.literals(); fault != nil {
 		return nil, []*Fault{fault}
 	}

@@ -131,7 +131,12 @@ func (f *Fault) seconds() int64 { return int64((f.RetryAfter + time.Second - 1) 
 // WriteFault answers a request by a fault, as JSON in the form of a GraphQL
 // error, with the fault's status. Header fields that are set already stay.
 func WriteFault(w http.ResponseWriter, f Fault, requestID string) {
-	body, _ := json.Marshal(answer{Errors: gqlerror.List{f.present(requestID)}})
+	WriteFaultWith(w, f, requestID, nil)
+}
+
+// WriteFaultWith is WriteFault with extensions, which stand beside the errors.
+func WriteFaultWith(w http.ResponseWriter, f Fault, requestID string, extensions any) {
+	body, _ := json.Marshal(answer{Errors: gqlerror.List{f.present(requestID)}, Extensions: extensions})
 	h := w.Header()
 	if f.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(f.seconds(), 10))
@@ -160,7 +165,8 @@ func cause(err error) error {
 
 // answer is a GraphQL response without data.
 type answer struct {
-	Errors gqlerror.List `json:"errors"`
+	Errors     gqlerror.List `json:"errors"`
+	Extensions any           `json:"extensions,omitempty"`
 }
 
 // errPanicked stands for a panic that has been logged.

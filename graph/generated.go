@@ -203,6 +203,8 @@ extensions.retryAfter, in seconds.
   that reads works, nobody is signed out. Try again after retryAfter seconds.
 - UPSTREAM_MISCONFIGURED: the operator must act.
 - INTERNAL: report the requestId.
+- PERSISTED_QUERY_NOT_FOUND: send the query itself, with its hash.
+- DOCUMENT_NOT_TRUSTED: this server carries out only documents that its operator has listed.
 - BAD_REQUEST, GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, PAYLOAD_TOO_LARGE,
   METHOD_NOT_ALLOWED, NOT_ACCEPTABLE and UNSUPPORTED_MEDIA_TYPE: the request
   itself is wrong; correct the program.

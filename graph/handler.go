@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,20 @@ type Options struct {
 	// Logger gets what the operator must know; nil means slog.Default. An error
 	// that is INTERNAL to clients is logged once, whole, with its request id.
 	Logger *slog.Logger
+	// Watch, when it is not nil, is told of each call of the core as it begins, by
+	// the name of the field, as Query.me. It returns the context of the call and a
+	// func that is told the code of its error, or nothing.
+	Watch func(ctx context.Context, field string) (context.Context, func(code string))
+	// Trusted documents may be asked for by their hashes; may be nil.
+	Trusted *Manifest
+	// OnlyTrusted refuses all other documents, before they are parsed.
+	OnlyTrusted bool
+	// Origins are those of pages that may send multipart requests across sites, as
+	// https://h5.example.com.
+	Origins []string
+	// Admit, when it is not nil, is asked before an operation is carried out, with
+	// its access token and how many logins it has. A Fault refuses it.
+	Admit func(call *Call, accessToken string, logins int) *Fault
 }
 
 // Handler answers requests of GraphQL over HTTP, at whatever path it is asked:
@@ -36,23 +51,30 @@ type Options struct {
 type Handler struct {
 	core    Core
 	checker *checker
-	cache   *cache
-	exec    graphql.ExecutableSchema
-	slots   slots
-	cross   *http.CrossOriginProtection
-	options Options
-	log     *slog.Logger
+	cache   *cache[*document]
+	// persisted has the texts of documents by their hashes: automatic persisted queries.
+	persisted *cache[[]byte]
+	exec      graphql.ExecutableSchema
+	slots     slots
+	cross     *http.CrossOriginProtection
+	options   Options
+	log       *slog.Logger
 }
 
 // New makes a Handler over a core.
 func New(core Core, options Options) *Handler {
 	h := &Handler{
-		core: core, checker: newChecker(options.Introspection), cache: newCache(),
+		core: core, checker: newChecker(options.Introspection), cache: newCache[*document](), persisted: newCache[[]byte](),
 		slots: make(slots, MaxUploads), cross: http.NewCrossOriginProtection(),
 		options: options, log: options.Logger,
 	}
 	if h.log == nil {
 		h.log = slog.Default()
+	}
+	for _, origin := range options.Origins {
+		if err := h.cross.AddTrustedOrigin(origin); err != nil {
+			panic(err) // whoever set it checked it
+		}
 	}
 	h.exec = NewExecutableSchema(Config{Schema: h.checker.schema, Resolvers: resolvers{core}})
 	return h
@@ -64,9 +86,14 @@ func Schema() string { return sources[0].Input }
 // Call is one request on its way: what the caller of Serve tells of it, and what
 // Serve finds out for the access log.
 type Call struct {
-	RequestID string // told
-	Operation string // the name of the operation that was carried out, or empty
-	Code      string // of the first error, or empty
+	RequestID string     // told
+	Client    netip.Addr // told, for Admit
+	Operation string     // the name of the operation that was carried out, or empty
+	Code      string     // of the first error, or empty
+	// Field is the root field of the schema that was asked for, several where there
+	// were more, schema where it was the schema; empty where nothing is carried out.
+	Field   string
+	Picture bool // whether a file came with it
 
 	token string // of the Authorization header
 }
@@ -153,14 +180,10 @@ func (h *Handler) upload(r *http.Request, boundary string, call *Call) (request,
 
 // carryOut checks a request and carries it out.
 func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m *media, s *scratch, q *request) {
-	d := h.cache.get(q.query)
-	if d == nil {
-		var faults []*Fault
-		if d, faults = h.checker.check(q.query); faults != nil {
-			h.refuse(w, call, m, faults...)
-			return
-		}
-		h.cache.put(d)
+	d, faults := h.document(q)
+	if faults != nil {
+		h.refuse(w, call, m, faults...)
+		return
 	}
 	operation := d.ast.Operations.ForName(q.operation)
 	if operation == nil {
@@ -190,7 +213,14 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 	if len(operation.Name) <= 64 {
 		call.Operation = operation.Name
 	}
+	call.Field, call.Picture = d.asks[operation].field, len(q.files) > 0
 	call.token = bearer(r)
+	if h.options.Admit != nil {
+		if fault := h.options.Admit(call, call.token, d.asks[operation].logins); fault != nil {
+			h.refuse(w, call, m, fault)
+			return
+		}
+	}
 	ctx := context.WithValue(r.Context(), callKey{}, call)
 	out := append(s.out[:0], '{')
 	if p := d.plans[operation]; p != nil {
@@ -199,7 +229,7 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 		ctx = graphql.WithOperationContext(ctx, &graphql.OperationContext{
 			Doc: d.ast, Operation: operation, OperationName: operation.Name, Variables: variables,
 			DisableIntrospection: !h.options.Introspection, RecoverFunc: h.recovered,
-			ResolverMiddleware: direct, RootResolverMiddleware: directRoot,
+			ResolverMiddleware: h.resolve, RootResolverMiddleware: directRoot,
 		})
 		ctx = graphql.WithResponseContext(ctx, h.present, h.recovered)
 		response := h.exec.Exec(ctx)(ctx)
@@ -228,7 +258,15 @@ func (h *Handler) me(ctx context.Context, call *Call) (user *auth.User, err erro
 			err = h.recovered(ctx, value)
 		}
 	}()
-	return h.core.Me(ctx, call.token)
+	if h.options.Watch == nil {
+		return h.core.Me(ctx, call.token)
+	}
+	ctx, end := h.options.Watch(ctx, "Query.me")
+	code := internal.Code // of a panic
+	defer func() { end(code) }()
+	user, err = h.core.Me(ctx, call.token)
+	code = codeOf(err)
+	return user, err
 }
 
 // errors appends the member errors, if there are any, and notes the first one's code.
@@ -244,7 +282,30 @@ func (call *Call) errors(out []byte, errs gqlerror.List) []byte {
 	return append(append(append(out, `"errors":`...), text...), ',')
 }
 
-func direct(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) }
+// resolve calls the resolver of a field; those that call the core are watched.
+func (h *Handler) resolve(ctx context.Context, next graphql.Resolver) (any, error) {
+	if h.options.Watch == nil {
+		return next(ctx)
+	}
+	f := graphql.GetFieldContext(ctx)
+	if !f.IsResolver {
+		return next(ctx)
+	}
+	ctx, end := h.options.Watch(ctx, f.Object+"."+f.Field.Name)
+	code := internal.Code // of a panic
+	defer func() { end(code) }()
+	v, err := next(ctx)
+	code = codeOf(err)
+	return v, err
+}
+
+// codeOf is the code that a client sees of err, or nothing.
+func codeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return FaultOf(err).Code
+}
 
 func directRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }
 
@@ -306,6 +367,9 @@ func (h *Handler) refuse(w http.ResponseWriter, call *Call, m *media, faults ...
 	status := faults[0].Status
 	if !m.strict && call.Code != "BAD_REQUEST" {
 		status = http.StatusOK
+	}
+	if after := faults[0].RetryAfter; after > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(faults[0].seconds(), 10))
 	}
 	var a answer
 	for _, f := range faults {

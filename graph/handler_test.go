@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -416,9 +417,8 @@ func TestWeChatMutations(t *testing.T) {
 	}
 }
 
-// What would take an age is refused in no time.
-func TestHostile(t *testing.T) {
-	t.Parallel()
+// hostile are requests that would take an age, and the code by which they are refused.
+func hostile() map[string]struct{ body, code string } {
 	var nested strings.Builder
 	nested.WriteString("{me{...F0}}")
 	for i := range 26 {
@@ -449,7 +449,7 @@ func TestHostile(t *testing.T) {
 	for i := range 600 {
 		fmt.Fprintf(&fields, "a%d:id ", i)
 	}
-	for name, c := range map[string]struct{ body, code string }{
+	return map[string]struct{ body, code string }{
 		"nested fragments":  {operation(nested.String()), "GRAPHQL_VALIDATION_FAILED"},
 		"aliased fragments": {operation(aliased.String()), "GRAPHQL_VALIDATION_FAILED"},
 		"cycle":             {operation(`{me{...A}} fragment A on User{...B} fragment B on User{...A}`), "GRAPHQL_VALIDATION_FAILED"},
@@ -469,7 +469,14 @@ func TestHostile(t *testing.T) {
 		"many directives":   {operation(`{me` + strings.Repeat("@x", 900) + `{id}}`), "GRAPHQL_VALIDATION_FAILED"},
 		"huge":              {operation(strings.Repeat(" ", 8<<20)), "PAYLOAD_TOO_LARGE"},
 		"huge, not told":    {`{"x":"` + strings.Repeat(" ", 8<<20) + `"}`, "PAYLOAD_TOO_LARGE"},
-	} {
+		"unknown hash":      {`{"documentId":"sha256:` + strings.Repeat("0", 64) + `"}`, "PERSISTED_QUERY_NOT_FOUND"},
+	}
+}
+
+// What would take an age is refused in no time.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	for name, c := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			h := start(Options{Introspection: true})
 			r := newRequest("POST", "/", c.body, "Content-Type", "application/json")
@@ -616,23 +623,137 @@ func TestEverythingIsDescribed(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	t.Parallel()
-	c := newCache()
+	c := newCache[*document]()
+	put := func(key string) { c.put(key, &document{key: key}, len(key)) }
 	for i := range 2 * cacheEntries {
-		c.put(&document{key: fmt.Sprint(i)})
+		put(fmt.Sprint(i))
 		c.get([]byte("0"))
 	}
 	if c.order.Len() != cacheEntries || c.get([]byte("0")) == nil || c.get([]byte("1")) != nil || len(c.byKey) != cacheEntries {
 		t.Errorf("%d entries", c.order.Len())
 	}
 	for i := range 100 {
-		c.put(&document{key: fmt.Sprint(i) + strings.Repeat("x", cacheDocument-10)})
+		put(fmt.Sprint(i) + strings.Repeat("x", cacheDocument-10))
 	}
 	if c.texts > cacheTexts {
 		t.Errorf("%d bytes", c.texts)
 	}
 	before := c.order.Len()
-	c.put(&document{key: strings.Repeat("y", cacheDocument+1)})
+	put(strings.Repeat("y", cacheDocument+1))
 	if c.order.Len() != before {
 		t.Error("too large a document was kept")
+	}
+}
+
+// What is asked for is told in words of the schema, whatever a client calls it.
+func TestField(t *testing.T) {
+	t.Parallel()
+	h := start(Options{Introspection: true})
+	for query, want := range map[string]string{
+		`query Secret { secret: me { id } }`:                          "me",
+		`{ a: me { id } b: me { id } }`:                               "me",
+		`{ me { id } __typename }`:                                    "several",
+		`mutation { a: login(input: {code: "x"}) { created } }`:       "login",
+		`{ ...F } fragment F on Query { ... on Query { me { id } } }`: "me",
+		`mutation { logout { ended } refreshSession(input: {refreshToken: "x"}) { tokens { accessToken } } }`: "several",
+		`{ __schema { queryType { name } } }`: "schema",
+		`{ nothing }`:                         "",
+	} {
+		var call Call
+		h.Serve(httptest.NewRecorder(), newRequest("POST", "/", operation(query), "Content-Type", "application/json"), &call)
+		if call.Field != want {
+			t.Errorf("%s: %q", query, call.Field)
+		}
+	}
+	doc := func(text string) asked {
+		key, _ := json.Marshal(text)
+		d, faults := h.checker.check(key)
+		if faults != nil {
+			t.Fatal(faults)
+		}
+		return d.asks[d.ast.Operations[0]]
+	}
+	if a := doc(`mutation { a: login(input: {code: "x"}) { created } b: login(input: {code: "y"}) { created } ...F ...F }
+		fragment F on Mutation { c: login(input: {code: "z"}) { created } }`); a.logins != 3 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Each call of the core is watched, planned or not, and nothing else is.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	var told []string
+	type key struct{}
+	watch := func(ctx context.Context, field string) (context.Context, func(string)) {
+		told = append(told, "+"+field)
+		return context.WithValue(ctx, key{}, field), func(code string) { told = append(told, "-"+field+" "+code) }
+	}
+	h := start(Options{Watch: watch})
+	for query, want := range map[string]string{
+		`{ me { id } }`:                                   "+Query.me -Query.me ",
+		`{ me { id sessions { id } } }`:                   "+Query.me -Query.me  +User.sessions -User.sessions ",
+		`mutation { x: logout { ended } }`:                "+Mutation.logout -Mutation.logout ",
+		`{ me @include(if: true) { avatar { status } } }`: "+Query.me -Query.me ",
+	} {
+		told = nil
+		h.post(t, operation(query))
+		if got := strings.Join(told, " "); got != want {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+	h.err = auth.ErrUnauthenticated
+	h.panic = nil
+	told = nil
+	h.post(t, operation(`{ me { id } }`))
+	h.panic = "x"
+	h.post(t, operation(`{ me { id } }`))
+	h.post(t, operation(`mutation { logout { ended } }`))
+	if got, want := strings.Join(told, " "), "+Query.me -Query.me UNAUTHENTICATED +Query.me -Query.me INTERNAL +Mutation.logout -Mutation.logout INTERNAL"; got != want {
+		t.Error(got)
+	}
+}
+
+// It is refused within 50 ms, and leaves nothing behind. Alone, for it measures:
+// the best of five times, because other programs share the machine.
+func TestHostileTakesLittle(t *testing.T) {
+	bound := 50 * time.Millisecond
+	if raced {
+		bound *= 10
+	}
+	h := start(Options{Introspection: true})
+	table := hostile()
+	send := func(body string) (time.Duration, *httptest.ResponseRecorder) {
+		r := newRequest("POST", "/", body, "Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		began := time.Now()
+		h.ServeHTTP(w, r)
+		return time.Since(began), w
+	}
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // the first one only empties the pools
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, c := range table { // fills the cache of documents
+		send(c.body)
+	}
+	before := heap()
+	for name, c := range table {
+		best := time.Hour
+		for range 5 {
+			took, w := send(c.body)
+			best = min(best, took)
+			if c.code != "" && !strings.Contains(w.Body.String(), c.code) {
+				t.Errorf("%s: %.200s", name, w.Body)
+			}
+		}
+		if best > bound {
+			t.Errorf("%s takes %v", name, best)
+		}
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("%d bytes stay behind", grown)
 	}
 }

@@ -34,7 +34,7 @@ func BenchmarkMe(b *testing.B) {
 	h := start(b)
 	token, _ := h.login(b, "bench")
 	quiet := New(Config{Core: h.core, Logger: slog.New(slog.DiscardHandler)})
-	logged := New(Config{Core: h.core, Logger: NewLog(io.Discard).Logger(slog.LevelInfo)})
+	logged := New(Config{Core: h.core, Logger: NewLog(io.Discard).Logger(slog.LevelInfo, false)})
 	for name, s := range map[string]*Server{"quiet": quiet, "logged": logged} {
 		b.Run(name, func(b *testing.B) {
 			body := bytes.NewReader([]byte(`{"query":"` + meQuery + `"}`))
@@ -84,7 +84,7 @@ func BenchmarkLoopback(b *testing.B) {
 			})
 		}},
 		{"me", func() http.Handler {
-			return New(Config{Core: h.core, Logger: NewLog(logFile).Logger(slog.LevelInfo)})
+			return New(Config{Core: h.core, Logger: NewLog(logFile).Logger(slog.LevelInfo, false)})
 		}},
 		{"meQuiet", func() http.Handler { return New(Config{Core: h.core, Logger: slog.New(slog.DiscardHandler)}) }},
 	} {

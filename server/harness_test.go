@@ -78,6 +78,21 @@ func start(t testing.TB) *harness {
 	return h
 }
 
+// startCore makes a core over memory and a WeChat.
+func startCore(t testing.TB, weChat auth.WeChat) *auth.Core {
+	t.Helper()
+	space := memory.New()
+	core, err := auth.New(auth.Config{
+		Store: space.OpenStore(), Objects: space.OpenObjects(), WeChat: weChat, Apps: []string{"wxsandbox0000000"},
+		Secrets: []string{strings.Repeat("s", auth.MinSecret)}, PublicURL: publicURL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(core.Wait)
+	return core
+}
+
 // reply is an answer, decoded.
 type reply struct {
 	*http.Response

@@ -27,9 +27,14 @@ type Log struct {
 // NewLog makes a Log that writes to w. Flush it before the process ends.
 func NewLog(w io.Writer) *Log { return &Log{w: w} }
 
-// Logger returns a logger that writes JSON lines of a level and above.
-func (l *Log) Logger(level slog.Leveler) *slog.Logger {
-	return slog.New(prompt{slog.NewJSONHandler(l, &slog.HandlerOptions{Level: level}), l})
+// Logger returns a logger that writes lines of a level and above: JSON, or text
+// for people to read.
+func (l *Log) Logger(level slog.Leveler, text bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if text {
+		return slog.New(prompt{slog.NewTextHandler(l, options), l})
+	}
+	return slog.New(prompt{slog.NewJSONHandler(l, options), l})
 }
 
 // Write takes whole lines.

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -113,17 +115,39 @@ func (s *Server) healthz(x *exchange, _ *http.Request) {
 	x.page("application/json", "no-store", []byte(`{"status":"ok"}`))
 }
 
+func (s *Server) tell(x *exchange, _ *http.Request) {
+	x.page("application/json", "no-cache", s.version)
+}
+
+// readyz tells the state of each thing that the server depends on: by its name,
+// and not what is wrong with it.
 func (s *Server) readyz(x *exchange, r *http.Request) {
-	err := errDraining
-	if !s.draining.Load() {
-		err = s.ready.ask(r.Context())
+	state := struct {
+		Status       string            `json:"status"`
+		Dependencies map[string]string `json:"dependencies"`
+	}{"ready", map[string]string{}}
+	var failure error
+	for name, err := range askAll(r.Context(), s.ready) {
+		state.Dependencies[name] = "ready"
+		if err != nil {
+			state.Dependencies[name] = "not ready"
+			failure = errors.Join(failure, fmt.Errorf("%s: %w", name, err))
+		}
 	}
-	if err != nil {
-		s.log.LogAttrs(r.Context(), slog.LevelWarn, "not ready", slog.String("request", x.call.RequestID), slog.String("error", err.Error()))
-		x.fail(graph.FaultOf(err))
+	if s.draining.Load() {
+		failure = errors.Join(failure, errDraining)
+	}
+	if failure == nil {
+		body, _ := json.Marshal(state)
+		x.page("application/json", "no-store", body)
 		return
 	}
-	x.page("application/json", "no-store", []byte(`{"status":"ready"}`))
+	s.log.LogAttrs(r.Context(), slog.LevelWarn, "not ready", slog.String("request", x.call.RequestID), slog.String("error", failure.Error()))
+	state.Status = "not ready"
+	if s.draining.Load() {
+		state.Status = "stopping"
+	}
+	x.failWith(graph.FaultOf(auth.ErrUpstream), state)
 }
 
 // page answers with something that always is the same.

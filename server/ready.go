@@ -16,13 +16,30 @@ const (
 
 var errDraining = fmt.Errorf("%w: the server is stopping", auth.ErrUpstream)
 
-// readiness asks whether the core is ready, once for all who want to know
+// readiness asks whether something is ready, once for all who want to know
 // within a second: probes must be no load.
 type readiness struct {
 	check func(context.Context) error
 
 	mu   sync.Mutex
 	last *answer
+}
+
+// askAll asks all of them at once.
+func askAll(ctx context.Context, all map[string]*readiness) map[string]error {
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	answers := map[string]error{}
+	for name, r := range all {
+		asking.Go(func() {
+			err := r.ask(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[name] = err
+		})
+	}
+	asking.Wait()
+	return answers
 }
 
 // answer is a question that is asked, or was.
@@ -32,7 +49,7 @@ type answer struct {
 	until time.Time
 }
 
-// ask returns nil when the core is ready.
+// ask returns nil when it is ready.
 func (r *readiness) ask(ctx context.Context) error {
 	r.mu.Lock()
 	a := r.last

@@ -54,7 +54,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		},
 	}
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(listener) }()
+	if s.tls != nil {
+		h.TLSConfig = s.tls.config()
+		go func() { served <- h.ServeTLS(listener, "", "") }()
+	} else {
+		go func() { served <- h.Serve(listener) }()
+	}
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

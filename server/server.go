@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,6 +31,44 @@ type Config struct {
 	Sandbox http.Handler
 	// Logger gets the access log and what goes wrong; nil means slog.Default.
 	Logger *slog.Logger
+	// Watch, when it is not nil, is told of each request as it begins, with its
+	// route. It returns the context of the request and a func that is told how it
+	// ended.
+	Watch func(r *http.Request, route string) (context.Context, func(Request))
+	// WatchCore is told of each call of the core; see graph.Options.
+	WatchCore func(ctx context.Context, field string) (context.Context, func(code string))
+	// Trusted and OnlyTrusted are of graph.Options.
+	Trusted     *graph.Manifest
+	OnlyTrusted bool
+	// Limits hold clients to quotas; the zero Limits to none.
+	Limits Limits
+	// Proxies are those whose X-Forwarded-For is believed.
+	Proxies []netip.Prefix
+	// MaxInFlight is how many requests are answered at a time; those beyond are
+	// refused at once. Zero means DefaultInFlight.
+	MaxInFlight int
+	// Origins are those whose pages may call the server, as https://h5.example.com.
+	Origins []string
+	// Certificate, when it is not nil, makes Run speak HTTPS, and HTTP/2.
+	Certificate *Certificate
+	// Refused, when it is not nil, is told of each request that is refused for a
+	// limit: address, login, user, app or load.
+	Refused func(limit string)
+}
+
+// DefaultInFlight is far more than a machine can work on, and little enough that
+// it keeps what it has begun.
+const DefaultInFlight = 1000
+
+// Request is what there is to tell of a request that was answered. Nothing in it
+// is a text of the client.
+type Request struct {
+	Route   string // as /avatars/{name}
+	Field   string // of the schema, where there is one; see graph.Call
+	Code    string // of the first error, or empty
+	Status  int
+	Picture bool // whether it brought a picture
+	Took    time.Duration
 }
 
 // Server answers all requests. It may be used by any number of goroutines.
@@ -35,21 +76,38 @@ type Server struct {
 	core     *auth.Core
 	graph    *graph.Handler
 	index    []byte
-	ready    readiness
+	ready    map[string]*readiness // by the name of what is asked
+	version  []byte
 	sandbox  http.Handler
-	log      *slog.Logger
 	page     *playground.Handler // or nil
-	draining atomic.Bool         // after Run was told to end
+	log      *slog.Logger
+	watch    func(*http.Request, string) (context.Context, func(Request))
+	clients  clients
+	limiter  *limiter // nil where there are no limits
+	refusals refusals
+	origins  []string
+	tls      *Certificate // nil for plain HTTP
+	inFlight atomic.Int64
+	most     int64       // in flight
+	draining atomic.Bool // after Run was told to end
 }
 
 // New makes a Server. It opens nothing and starts nothing.
 func New(config Config) *Server {
-	s := &Server{core: config.Core, sandbox: config.Sandbox, log: config.Logger, page: config.Playground}
+	s := &Server{core: config.Core, sandbox: config.Sandbox, log: config.Logger, page: config.Playground, watch: config.Watch}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.graph = graph.New(config.Core, graph.Options{Introspection: config.Introspection, Logger: s.log})
-	s.ready.check = config.Core.Ready
+	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, DefaultInFlight))
+	s.refusals.log, s.refusals.told = s.log, config.Refused
+	s.origins, s.tls = config.Origins, config.Certificate
+	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
+	if s.limiter = newLimiter(config.Limits, config.Core, max(int(s.most)/addressShare, 1), s.refusals.add); s.limiter != nil {
+		options.Admit = s.limiter.operation
+	}
+	s.graph = graph.New(config.Core, options)
+	s.ready = map[string]*readiness{"store": {check: config.Core.StoreReady}, "objects": {check: config.Core.ObjectsReady}}
+	s.version, _ = json.Marshal(map[string]string{"version": config.Version})
 	index := map[string]string{
 		"name": "miniprofile", "version": config.Version, "graphql": "/graphql", "schema": "/schema.graphql",
 		"jwks": "/.well-known/jwks.json", "health": "/healthz", "ready": "/readyz",
@@ -77,6 +135,8 @@ func (s *Server) route(path string) (string, handler) {
 		return path, reading(s.healthz)
 	case "/readyz":
 		return path, reading(s.readyz)
+	case "/version":
+		return path, reading(s.tell)
 	case "/":
 		return path, reading(s.pointers)
 	}
@@ -123,20 +183,85 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.call.RequestID}
 	h["X-Content-Type-Options"] = nosniff
+	h["Referrer-Policy"] = noReferrer
+	if r.TLS != nil {
+		h["Strict-Transport-Security"] = hsts
+	}
 	if s.draining.Load() {
 		h.Set("Connection", "close")
 	}
 	route, handle := s.route(r.URL.Path)
+	ended := func(Request) {}
+	if s.watch != nil {
+		var ctx context.Context
+		if ctx, ended = s.watch(r, route); ctx != r.Context() {
+			r = r.WithContext(ctx)
+		}
+	}
 	defer func() {
 		if value := recover(); value != nil {
+			defer func() { ended(x.report(route, start)) }()
 			if value == http.ErrAbortHandler {
 				panic(value)
 			}
 			s.panicked(x, r, value)
+			s.access(r, x, route, time.Since(start))
+			return
 		}
-		s.access(r, x, route, time.Since(start))
+		done := x.report(route, start)
+		s.access(r, x, route, done.Took)
+		ended(done)
 	}()
-	handle(x, r)
+	preflight := s.cors(x, r) // first, so that pages can read that they are refused
+	release, fault := s.admit(x, r, route)
+	defer release()
+	switch {
+	case fault != nil:
+		x.refused = true
+		x.fail(*fault)
+	case preflight:
+		x.WriteHeader(http.StatusNoContent)
+	default:
+		handle(x, r)
+	}
+}
+
+// busy is the answer to what is too much.
+var busy = graph.Fault{Status: http.StatusServiceUnavailable, Code: "UPSTREAM_UNAVAILABLE", Message: "The server has too much to do.", RetryAfter: time.Second}
+
+// crowd is the answer to more at a time than one address may have.
+var crowd = graph.Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "There are too many calls at a time.", RetryAfter: time.Second}
+
+// admit refuses a request for a limit, or not. What it returns is called when the
+// request is over. Those who ask for the server's health always hear of it.
+func (s *Server) admit(x *exchange, r *http.Request, route string) (release func(), fault *graph.Fault) {
+	release = func() {}
+	if health(route) {
+		return release, nil
+	}
+	if s.limiter != nil {
+		address := s.clients.address(r)
+		x.call.Client = address
+		if fault := s.limiter.request(address); fault != nil {
+			return release, fault
+		}
+		if !s.limiter.held.take(address) {
+			s.refusals.add("address_in_flight")
+			return release, &crowd
+		}
+		release = func() { s.limiter.held.free(address) }
+	}
+	if s.inFlight.Add(1) > s.most {
+		s.inFlight.Add(-1)
+		s.refusals.add("load")
+		return release, &busy
+	}
+	before := release
+	return func() { before(); s.inFlight.Add(-1) }, nil
+}
+
+func health(route string) bool {
+	return route == "/healthz" || route == "/readyz" || route == "/version"
 }
 
 // panicked logs a panic, and answers if nothing has been answered yet.
@@ -150,14 +275,19 @@ func (s *Server) panicked(x *exchange, r *http.Request, value any) {
 	x.fail(graph.FaultOf(fmt.Errorf("panic: %s", kind)))
 }
 
+// report tells of an answered request.
+func (x *exchange) report(route string, start time.Time) Request {
+	return Request{Route: route, Field: x.call.Field, Code: x.call.Code, Status: x.status, Picture: x.call.Picture, Took: time.Since(start)}
+}
+
 // access writes the line of a request.
 func (s *Server) access(r *http.Request, x *exchange, route string, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
+	case x.refused, health(route): // a flood must not become one of the log
+		level = slog.LevelDebug
 	case x.status >= 500:
 		level = slog.LevelError
-	case route == "/healthz" || route == "/readyz":
-		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(r.Context(), level) {
 		return
@@ -208,9 +338,10 @@ func notInID(r rune) bool {
 // the log what was answered.
 type exchange struct {
 	http.ResponseWriter
-	call   graph.Call
-	status int
-	bytes  int64
+	call    graph.Call
+	status  int
+	bytes   int64
+	refused bool // for a limit
 }
 
 // WriteHeader is http.ResponseWriter's.
@@ -238,4 +369,10 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (x *exchange) fail(f graph.Fault) {
 	x.call.Code = f.Code
 	graph.WriteFault(x, f, x.call.RequestID)
+}
+
+// failWith answers by a fault and adds the members of a struct to the answer.
+func (x *exchange) failWith(f graph.Fault, members any) {
+	x.call.Code = f.Code
+	graph.WriteFaultWith(x, f, x.call.RequestID, members)
 }

@@ -40,6 +40,11 @@ func pngOf(t testing.TB) []byte {
 // upload sets nickname and picture in one request, the file first, as wx.uploadFile may send it.
 func (h *harness) upload(t testing.TB, token string, picture []byte) reply {
 	t.Helper()
+	return h.send(t, uploadRequest(t, token, picture))
+}
+
+func uploadRequest(t testing.TB, token string, picture []byte) *http.Request {
+	t.Helper()
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	file, _ := w.CreateFormFile("avatar", "a.png")
@@ -50,7 +55,7 @@ func (h *harness) upload(t testing.TB, token string, picture []byte) reply {
 	r := httptest.NewRequest("POST", "/graphql", &b)
 	r.Header.Set("Content-Type", w.FormDataContentType())
 	r.Header.Set("Authorization", "Bearer "+token)
-	return h.send(t, r)
+	return r
 }
 
 func TestFromLoginToLogout(t *testing.T) {
@@ -135,7 +140,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/", 200, "application/json", `"version":"test"`},
 		{"HEAD", "/", 200, "application/json", ``},
 		{"GET", "/healthz", 200, "application/json", `{"status":"ok"}`},
-		{"GET", "/readyz", 200, "application/json", `{"status":"ready"}`},
+		{"GET", "/readyz", 200, "application/json", `{"status":"ready","dependencies":{"objects":"ready","store":"ready"}}`},
+		{"GET", "/version", 200, "application/json", `{"version":"test"}`},
 		{"GET", "/schema.graphql", 200, "text/plain; charset=utf-8", "type User {"},
 		{"GET", "/.well-known/jwks.json", 200, "application/json", `"crv":"Ed25519"`},
 		{"POST", "/healthz", 405, "application/json; charset=utf-8", "METHOD_NOT_ALLOWED"},
@@ -265,7 +271,6 @@ func TestAccessLog(t *testing.T) {
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	h.ready.check = nil
 	serve := func(f func(x *exchange)) (reply, any) {
 		var a reply
 		value := func() (value any) {
@@ -337,6 +342,9 @@ func TestReadiness(t *testing.T) {
 	if a.StatusCode != 503 || a.Errors[0].Extensions.Code != "UPSTREAM_UNAVAILABLE" || a.Header.Get("Retry-After") != "1" || a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
+	if !strings.Contains(string(a.body), `"extensions":{"status":"not ready","dependencies":{"objects":"ready","store":"not ready"}}`) || strings.Contains(string(a.body), "closed") {
+		t.Errorf("%s", a.body)
+	}
 	h = start(t)
 	h.draining.Store(true)
 	if a := h.send(t, httptest.NewRequest("GET", "/readyz", nil)); a.StatusCode != 503 || a.Header.Get("Connection") != "close" {
@@ -349,7 +357,7 @@ func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := NewLog(&out)
-		logger := log.Logger(slog.LevelInfo)
+		logger := log.Logger(slog.LevelInfo, false)
 		logger.Info("one")
 		logger.Debug("none")
 		if out.String() != "" {
@@ -376,6 +384,11 @@ func TestLog(t *testing.T) {
 			t.Error("the log gathers without bound")
 		}
 		log.Flush()
+		before := len(out.String())
+		log.Logger(slog.LevelInfo, true).Warn("five", "request", "id")
+		if got := out.String()[before:]; !strings.Contains(got, "level=WARN msg=five request=id\n") {
+			t.Error(got)
+		}
 	})
 }
 
@@ -461,5 +474,45 @@ func TestRunFails(t *testing.T) {
 	listener.Close()
 	if err := start(t).Run(t.Context(), listener); err == nil {
 		t.Error("no error")
+	}
+}
+
+// Each request is told of, however it ends, and in no word of a client's.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	access, _ := h.login(t, "ada")
+	type key struct{}
+	var told []Request
+	var begun []string
+	h.Server = New(Config{Core: h.core, Logger: slog.New(slog.DiscardHandler), Watch: func(r *http.Request, route string) (context.Context, func(Request)) {
+		begun = append(begun, route)
+		return context.WithValue(r.Context(), key{}, true), func(done Request) { told = append(told, done) }
+	}, WatchCore: func(ctx context.Context, field string) (context.Context, func(string)) {
+		if ctx.Value(key{}) == nil {
+			t.Error("the context of the request does not reach the core")
+		}
+		return ctx, func(string) {}
+	}})
+	h.ask(t, access, `query Secret { secret: me { id } }`, nil)
+	h.ask(t, "", `{ me { id } }`, nil)
+	h.upload(t, access, []byte("no picture"))
+	h.send(t, httptest.NewRequest("SECRET", "/secret", nil))
+	for i, want := range []Request{
+		{Route: "/graphql", Field: "me", Status: 200},
+		{Route: "/graphql", Field: "me", Status: 200, Code: "UNAUTHENTICATED"},
+		{Route: "/graphql", Field: "updateProfile", Status: 200, Code: "BAD_USER_INPUT", Picture: true},
+		{Route: "none", Status: 404, Code: "NOT_FOUND"},
+	} {
+		if told[i].Took <= 0 || begun[i] != want.Route {
+			t.Errorf("%+v", told[i])
+		}
+		told[i].Took = 0
+		if told[i] != want {
+			t.Errorf("%+v, want %+v", told[i], want)
+		}
+	}
+	if len(told) != 4 {
+		t.Errorf("%d told", len(told))
 	}
 }

@@ -36,27 +36,7 @@ func Objects(o drivers.Objects) drivers.Objects {
 			return err == nil || errors.Is(err, drivers.ErrNotFound) || errors.Is(err, drivers.ErrInvalid) || errors.Is(err, drivers.ErrClosed)
 		},
 	})}
-	signer, signs := o.(drivers.UploadSigner)
-	public, isPublic := o.(drivers.PublicURLer)
-	switch {
-	case signs && isPublic:
-		return struct {
-			*objects
-			drivers.UploadSigner
-			drivers.PublicURLer
-		}{b, signer, public}
-	case signs:
-		return struct {
-			*objects
-			drivers.UploadSigner
-		}{b, signer}
-	case isPublic:
-		return struct {
-			*objects
-			drivers.PublicURLer
-		}{b, public}
-	}
-	return b
+	return drivers.KeepAbilities(b, o)
 }
 
 type objects struct {

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// clients finds out where requests come from.
+type clients struct{ proxies []netip.Prefix }
+
+// address returns the address of the client: the one that the connection comes
+// from, or, when that is one of our proxies, the last in X-Forwarded-For that is
+// none. What stands further left the client may have written itself. Of IPv6 it is
+// the /64, which is what one client has.
+func (c clients) address(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	address := at.Addr().Unmap()
+	if c.trusts(address) {
+		address = c.forwarded(r.Header["X-Forwarded-For"], address)
+	}
+	if address.Is6() {
+		network, _ := address.WithZone("").Prefix(64)
+		return network.Addr()
+	}
+	return address
+}
+
+// forwarded walks X-Forwarded-For from the right, beginning at a proxy of ours.
+func (c clients) forwarded(headers []string, proxy netip.Addr) netip.Addr {
+	for i := len(headers) - 1; i >= 0; i-- {
+		rest := headers[i]
+		for rest != "" {
+			comma := strings.LastIndexByte(rest, ',')
+			hop, ok := parseHop(strings.TrimSpace(rest[comma+1:]))
+			if !ok {
+				return proxy // nobody whom we trust wrote that
+			}
+			if !c.trusts(hop) {
+				return hop
+			}
+			proxy, rest = hop, rest[:max(comma, 0)]
+		}
+	}
+	return proxy
+}
+
+// parseHop reads an address, with or without a port.
+func parseHop(text string) (netip.Addr, bool) {
+	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return a.Unmap(), true
+	}
+	if a, err := netip.ParseAddrPort(text); err == nil {
+		return a.Addr().Unmap(), true
+	}
+	return netip.Addr{}, false
+}
+
+func (c clients) trusts(a netip.Addr) bool {
+	for _, p := range c.proxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

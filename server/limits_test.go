@@ -1,0 +1,425 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/miniprofile/miniprofile/auth"
+)
+
+func TestParseLimits(t *testing.T) {
+	t.Parallel()
+	changed := DefaultLimits
+	changed.Login, changed.User = Quota{5, time.Hour}, Quota{}
+	for text, want := range map[string]Limits{"on": DefaultLimits, "off": {}, "login=5/h, user=off": changed} {
+		if got, err := ParseLimits(text); err != nil || got != want {
+			t.Errorf("%s: %+v %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "yes", "login", "login=", "login=5", "login=0/m", "login=-1/m", "login=5/d", "login=5/m;user=1/m", "logins=5/m", "login=99999999999/m"} {
+		if _, err := ParseLimits(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	if s := (Quota{5, time.Hour}).String() + (Quota{}).String(); s != "5/hnone" {
+		t.Error(s)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	proxies, err := ParseProxies([]string{"10.0.0.0/8", " ::1", "192.0.2.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", "10.0.0.0/33", "proxy", "10.0.0"} {
+		if _, err := ParseProxies([]string{bad}); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+	c := clients{proxies}
+	for _, x := range []struct {
+		remote    string
+		forwarded []string
+		want      string
+	}{
+		{"203.0.113.9:1", nil, "203.0.113.9"},
+		{"203.0.113.9:1", []string{"1.1.1.1"}, "203.0.113.9"}, // a client that makes it up
+		{"10.1.2.3:1", nil, "10.1.2.3"},
+		{"10.1.2.3:1", []string{"1.1.1.1"}, "1.1.1.1"},
+		{"10.1.2.3:1", []string{"6.6.6.6, 1.1.1.1"}, "1.1.1.1"},
+		{"10.1.2.3:1", []string{"6.6.6.6, 1.1.1.1 , 10.9.9.9,192.0.2.1"}, "1.1.1.1"},
+		{"10.1.2.3:1", []string{"6.6.6.6", "1.1.1.1, 10.9.9.9"}, "1.1.1.1"},
+		{"10.1.2.3:1", []string{"1.1.1.1:5555"}, "1.1.1.1"},
+		{"10.1.2.3:1", []string{"[2001:db8:1:2:3::4]:5555"}, "2001:db8:1:2::"},
+		{"10.1.2.3:1", []string{"1.1.1.1, unknown, 10.9.9.9"}, "10.9.9.9"},
+		{"10.1.2.3:1", []string{"1.1.1.1,"}, "10.1.2.3"},
+		{"10.1.2.3:1", []string{"10.7.7.7"}, "10.7.7.7"},
+		{"[::1]:1", []string{"::ffff:1.1.1.1"}, "1.1.1.1"},
+		{"[::ffff:10.1.2.3]:1", []string{"1.1.1.1"}, "1.1.1.1"},
+		{"[2001:db8::7%eth0]:1", nil, "2001:db8::"},
+		{"@", []string{"1.1.1.1"}, "invalid IP"},
+	} {
+		r := &http.Request{RemoteAddr: x.remote, Header: http.Header{"X-Forwarded-For": x.forwarded}}
+		if got := c.address(r).String(); got != x.want {
+			t.Errorf("%s %q: %s, want %s", x.remote, x.forwarded, got, x.want)
+		}
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBuckets[int](Quota{3, time.Minute})
+		for n := range 3 {
+			if wait := b.take(1, 1); wait != 0 {
+				t.Errorf("%d: %v", n, wait)
+			}
+		}
+		if wait := b.take(1, 1); wait.Round(time.Second) != 20*time.Second {
+			t.Error(wait)
+		}
+		if b.take(2, 2) != 0 || b.take(2, 2) == 0 || b.take(2, 1) != 0 {
+			t.Error("another key, or a part of what there is")
+		}
+		time.Sleep(20 * time.Second)
+		if b.take(1, 1) != 0 || b.take(1, 1) == 0 {
+			t.Error("after the wait")
+		}
+		if b.take(3, 100) != 0 || b.take(3, 1) == 0 {
+			t.Error("more than there ever is counts as all there is")
+		}
+		var none *buckets[int]
+		if none.take(1, 1) != 0 {
+			t.Error("no bound")
+		}
+	})
+	b := newBuckets[int](Quota{1, time.Hour})
+	for n := range maxBuckets + 100 {
+		b.take(n, 1)
+		b.take(0, 1) // is used all the time, so it stays
+	}
+	if len(b.byKey) != maxBuckets || b.order.Len() != maxBuckets {
+		t.Errorf("%d buckets, %d in order", len(b.byKey), b.order.Len())
+	}
+	if b.take(0, 1) == 0 {
+		t.Error("a bucket in use was forgotten")
+	}
+}
+
+// limited is a harness whose Server has limits.
+func limited(t *testing.T, limits Limits, more func(*Config)) (*harness, func() string) {
+	t.Helper()
+	h := start(t)
+	var mu sync.Mutex
+	var refused []string
+	proxies, _ := ParseProxies([]string{"192.0.2.1"}) // that of httptest
+	config := Config{Core: h.core, Introspection: true, Limits: limits, Proxies: proxies,
+		Logger: slog.New(slog.NewJSONHandler(h.log, nil)),
+		Refused: func(limit string) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, limit)
+		}}
+	if more != nil {
+		more(&config)
+	}
+	h.Server = New(config)
+	return h, func() string { mu.Lock(); defer mu.Unlock(); return strings.Join(refused, " ") }
+}
+
+// from makes a request of an address.
+func from(address, token, query string) *http.Request {
+	r := httptest.NewRequest("POST", "/graphql", strings.NewReader(fmt.Sprintf(`{"query":%q}`, query)))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Forwarded-For", address)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return r
+}
+
+const oneLogin = `mutation { login(input: {code: "used~1"}) { created } }`
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	const me = `{ me { id } }`
+	hour := func(n int) Quota { return Quota{n, time.Hour} }
+	check := func(t *testing.T, a reply, code string, status int) {
+		t.Helper()
+		if code == "" {
+			if len(a.Errors) > 0 {
+				t.Errorf("%s", a.body)
+			}
+			return
+		}
+		e := a.Errors[0].Extensions
+		if a.StatusCode != status || e.Code != code || code == "RATE_LIMITED" && (e.RetryAfter < 1 || a.Header.Get("Retry-After") != fmt.Sprint(e.RetryAfter)) || e.RequestID == "" {
+			t.Errorf("%d %v %s", a.StatusCode, a.Header, a.body)
+		}
+	}
+	t.Run("address", func(t *testing.T) {
+		t.Parallel()
+		h, refused := limited(t, Limits{Address: hour(2)}, nil)
+		for _, code := range []string{"UNAUTHENTICATED", "UNAUTHENTICATED"} {
+			check(t, h.send(t, from("1.1.1.1", "", me)), code, 200)
+		}
+		for range 3 {
+			check(t, h.send(t, from("1.1.1.1", "", me)), "RATE_LIMITED", 429)
+		}
+		check(t, h.send(t, from("1.1.1.2", "", me)), "UNAUTHENTICATED", 200)
+		r := httptest.NewRequest("GET", "/healthz", nil)
+		r.Header.Set("X-Forwarded-For", "1.1.1.1")
+		if a := h.send(t, r); a.StatusCode != 200 {
+			t.Error("health is limited")
+		}
+		if got := refused(); got != "address address address" {
+			t.Error(got)
+		}
+		if n := strings.Count(h.log.String(), "refused"); n != 1 {
+			t.Errorf("the log tells of it %d times:\n%s", n, h.log.String())
+		}
+		if strings.Contains(h.log.String(), `"status":429`) {
+			t.Error("a flood of requests is one of the log")
+		}
+	})
+	t.Run("login", func(t *testing.T) {
+		t.Parallel()
+		h, refused := limited(t, Limits{Login: hour(3)}, nil)
+		check(t, h.send(t, from("1.1.1.1", "", oneLogin)), "LOGIN_CODE_REJECTED", 200)
+		three := `mutation { a: login(input: {code: "a~1"}) { created } b: login(input: {code: "b~1"}) { created } c: login(input: {code: "c~1"}) { created } }`
+		check(t, h.send(t, from("1.1.1.1", "", three)), "RATE_LIMITED", 200)
+		strict := from("1.1.1.1", "", three)
+		strict.Header.Set("Accept", "application/graphql-response+json")
+		check(t, h.send(t, strict), "RATE_LIMITED", 429)
+		check(t, h.send(t, from("1.1.1.1", "", me)), "UNAUTHENTICATED", 200)
+		check(t, h.send(t, from("1.1.1.2", "", three)), "", 200)
+		if got := refused(); got != "login login" {
+			t.Error(got)
+		}
+	})
+	t.Run("user and app", func(t *testing.T) {
+		t.Parallel()
+		h, refused := limited(t, Limits{User: hour(2), App: hour(5)}, nil)
+		ada, _ := h.login(t, "ada")
+		ada2, _ := h.login(t, "ada")
+		bob, _ := h.login(t, "bob")
+		eve, _ := h.login(t, "eve")
+		check(t, h.send(t, from("1.1.1.1", ada, me)), "", 200)
+		check(t, h.send(t, from("1.1.1.2", ada2, me)), "", 200)
+		check(t, h.send(t, from("1.1.1.3", ada, me)), "RATE_LIMITED", 200)
+		check(t, h.send(t, from("1.1.1.1", bob, me)), "", 200)
+		check(t, h.send(t, from("1.1.1.1", bob, me)), "", 200)
+		check(t, h.send(t, from("1.1.1.1", eve, me)), "", 200)
+		check(t, h.send(t, from("1.1.1.1", eve, me)), "RATE_LIMITED", 200)
+		check(t, h.send(t, from("1.1.1.1", ada[:len(ada)-2]+"xx", me)), "UNAUTHENTICATED", 200)
+		if got := refused(); got != "user app" {
+			t.Error(got)
+		}
+	})
+}
+
+// A code that the quota of WeChat does not let pass is not sent, and still good.
+func TestWeChatQuota(t *testing.T) {
+	t.Parallel()
+	var refused []string
+	w := LimitWeChat(people{}, Quota{1, time.Hour}, func(limit string) { refused = append(refused, limit) })
+	if _, err := w.CodeToSession(t.Context(), "wx1", "ada~1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.CodeToSession(t.Context(), "wx1", "ada~2")
+	if !errors.Is(err, auth.ErrRateLimited) || !errors.Is(err, auth.ErrNotSent) || auth.RetryAfter(err) <= 59*time.Minute {
+		t.Error(err, auth.RetryAfter(err))
+	}
+	if _, err := w.CodeToSession(t.Context(), "wx2", "ada~3"); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(refused, []string{"wechat"}) {
+		t.Error(refused)
+	}
+}
+
+// slow is a WeChat that answers when it is told to.
+type slow struct {
+	people
+	begun, free chan struct{}
+}
+
+func (s slow) CodeToSession(ctx context.Context, app, code string) (auth.WeChatSession, error) {
+	s.begun <- struct{}{}
+	<-s.free
+	return s.people.CodeToSession(ctx, app, code)
+}
+
+// What is more than the server can work on gets a quick answer, and what it has
+// begun is not the worse for it.
+func TestLoadIsShed(t *testing.T) {
+	t.Parallel()
+	const most = 4
+	wechat := slow{begun: make(chan struct{}, most), free: make(chan struct{})}
+	h, refused := limited(t, Limits{}, func(c *Config) {
+		c.Core = startCore(t, wechat)
+		c.MaxInFlight = most
+	})
+	var group sync.WaitGroup
+	for n := range most {
+		group.Go(func() {
+			a := h.send(t, from("1.1.1.1", "", fmt.Sprintf(`mutation { login(input: {code: "p%d~1"}) { created } }`, n)))
+			if len(a.Errors) > 0 {
+				t.Errorf("%s", a.body)
+			}
+		})
+	}
+	for range most {
+		<-wechat.begun
+	}
+	for range 100 {
+		began := time.Now()
+		a := h.send(t, from("1.1.1.1", "", `{ me { id } }`))
+		if e := a.Errors[0].Extensions; a.StatusCode != 503 || e.Code != "UPSTREAM_UNAVAILABLE" || e.RetryAfter != 1 || a.Header.Get("Retry-After") != "1" {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		if took := time.Since(began); took > 50*time.Millisecond {
+			t.Errorf("refused after %v", took)
+		}
+	}
+	if a := h.send(t, httptest.NewRequest("GET", "/readyz", nil)); a.StatusCode != 200 {
+		t.Error("health is shed")
+	}
+	close(wechat.free)
+	group.Wait()
+	if n := h.inFlight.Load(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+	if got := refused(); !strings.HasPrefix(got, "load load") {
+		t.Error(got)
+	}
+	if a := h.send(t, from("1.1.1.1", "", `{ me { id } }`)); a.Errors[0].Extensions.Code != "UNAUTHENTICATED" {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// A flood from one address is refused, and the others do not feel it.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	proxies, _ := ParseProxies([]string{"127.0.0.1"})
+	const burst = 50
+	h, _ := limited(t, Limits{Address: Quota{burst, time.Hour}}, func(c *Config) { c.Proxies = proxies })
+	access, _ := h.login(t, "ada")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx, listener) }()
+	defer func() { stop(); <-ended }()
+	ask := func(client *http.Client, address string) (int, time.Duration, error) {
+		began := time.Now()
+		r, _ := http.NewRequest("POST", "http://"+listener.Addr().String()+"/graphql", strings.NewReader(`{"query":"{ me { id } }"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+access)
+		r.Header.Set("X-Forwarded-For", address)
+		a, err := client.Do(r)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer a.Body.Close()
+		body, err := io.ReadAll(a.Body)
+		if a.StatusCode == 200 && !bytes.Contains(body, []byte(`"id"`)) {
+			err = fmt.Errorf("%s", body)
+		}
+		return a.StatusCode, time.Since(began), err
+	}
+	flooding, over := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	ready := make(chan struct{}, 8)
+	for range cap(ready) {
+		group.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for n := 0; flooding.Err() == nil; n++ {
+				status, _, err := ask(client, "6.6.6.6")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				statuses[status]++
+				mu.Unlock()
+				if n == burst {
+					ready <- struct{}{}
+				}
+			}
+		})
+	}
+	for range cap(ready) {
+		<-ready
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	var times []time.Duration
+	for n := range 4 * burst {
+		status, took, err := ask(client, fmt.Sprintf("1.1.1.%d", n%16))
+		if err != nil || status != 200 {
+			t.Fatalf("an honest client: %d %v", status, err)
+		}
+		times = append(times, took)
+	}
+	over()
+	group.Wait()
+	slices.Sort(times)
+	if median := times[len(times)/2]; median > 100*time.Millisecond {
+		t.Errorf("honest clients wait %v", median)
+	}
+	if statuses[200] != burst || statuses[429] < 7*burst || len(statuses) != 2 {
+		t.Errorf("the flood got %v", statuses)
+	}
+	t.Logf("honest: median %v, worst %v; the flood got %v", times[len(times)/2], times[len(times)-1], statuses)
+}
+
+// One address that sends its bodies byte by byte keeps no other out.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	const most = 16
+	wechat := slow{begun: make(chan struct{}, most), free: make(chan struct{})}
+	h, refused := limited(t, Limits{Address: Quota{1000, time.Hour}}, func(c *Config) {
+		c.Core, c.MaxInFlight = startCore(t, wechat), most
+	})
+	var group sync.WaitGroup
+	for n := range most / addressShare {
+		group.Go(func() {
+			h.send(t, from("6.6.6.6", "", fmt.Sprintf(`mutation { login(input: {code: "p%d~1"}) { created } }`, n)))
+		})
+		<-wechat.begun
+	}
+	if a := h.send(t, from("6.6.6.6", "", `{ me { id } }`)); a.StatusCode != 429 || a.Errors[0].Extensions.Code != "RATE_LIMITED" || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if a := h.send(t, from("1.1.1.1", "", `{ me { id } }`)); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	close(wechat.free)
+	group.Wait()
+	if got := refused(); got != "address_in_flight" {
+		t.Error(got)
+	}
+	if len(h.limiter.held.of) != 0 || h.inFlight.Load() != 0 {
+		t.Errorf("%v stay held, %d in flight", h.limiter.held.of, h.inFlight.Load())
+	}
+}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateLife is how long a certificate is served before its files are looked at again.
+const certificateLife = 10 * time.Second
+
+// Certificate is a certificate and its key in two files. It is read again when
+// they change, as they do when it is renewed; while they cannot be read, or do
+// not fit each other, the last good one serves.
+type Certificate struct {
+	certFile, keyFile string
+	failed            func(error)
+
+	mu    sync.Mutex
+	now   *tls.Certificate
+	stamp string    // of the files that now was read from
+	until time.Time // when to look again
+	bad   bool      // whether the last look failed
+}
+
+// OpenCertificate reads a certificate, PEM with its chain, and its key. failed is
+// told when a later reading fails, once until one succeeds; its error holds nothing of the key.
+func OpenCertificate(certFile, keyFile string, failed func(error)) (*Certificate, error) {
+	if certFile == "" || keyFile == "" {
+		return nil, errors.New("a certificate needs both its file and that of its key")
+	}
+	c := &Certificate{certFile: certFile, keyFile: keyFile, failed: failed}
+	stamp, err := c.files()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.read(stamp); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// files tells which state the files are in.
+func (c *Certificate) files() (string, error) {
+	stamp := ""
+	for _, name := range []string{c.certFile, c.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return "", fmt.Errorf("certificate: %w", err)
+		}
+		stamp += fmt.Sprint(info.ModTime().UnixNano(), info.Size(), " ")
+	}
+	return stamp, nil
+}
+
+func (c *Certificate) read(stamp string) error {
+	certificate, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	c.now, c.stamp, c.until = &certificate, stamp, time.Now().Add(certificateLife)
+	return nil
+}
+
+// get is tls.Config.GetCertificate.
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Now().Before(c.until) {
+		return c.now, nil
+	}
+	c.until = time.Now().Add(certificateLife)
+	stamp, err := c.files()
+	if err == nil && stamp != c.stamp {
+		err = c.read(stamp)
+	}
+	if err != nil && !c.bad {
+		c.failed(err)
+	}
+	c.bad = err != nil
+	return c.now, nil
+}
+
+func (c *Certificate) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}}
+}
