@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -94,32 +95,49 @@ func ParseLimits(text string) (Limits, error) {
 type limiter struct {
 	address, login *buckets[netip.Addr]
 	user, app      *buckets[string]
-	held           held
+	most           int64 // of one address in flight
 	caller         func(accessToken string) (user, app string, ok bool)
 	refused        func(limit string)
 }
 
-func newLimiter(l Limits, core *auth.Core, most int, refused func(string)) *limiter {
+func newLimiter(l Limits, core *auth.Core, most int64, refused func(string)) *limiter {
 	if l == (Limits{}) {
 		return nil
 	}
 	return &limiter{
 		address: newBuckets[netip.Addr](l.Address), login: newBuckets[netip.Addr](l.Login),
 		user: newBuckets[string](l.User), app: newBuckets[string](l.App),
-		held: held{most: most, of: map[netip.Addr]int{}}, caller: core.Caller, refused: refused,
+		most: max(most/addressShare, 1), caller: core.Caller, refused: refused,
 	}
 }
 
-// request decides on a request, before anything of it is read but its head.
-func (l *limiter) request(address netip.Addr) *graph.Fault {
-	return l.fault("address", l.address.take(address, 1))
+// request decides on a request, before anything of it is read but its head. When
+// the request is over, inFlight, which may be nil, is to be counted down.
+func (l *limiter) request(address netip.Addr, now time.Time) (inFlight *atomic.Int64, fault *graph.Fault) {
+	if l.address == nil {
+		return nil, nil
+	}
+	b, wait := l.address.take(address, 1, now)
+	if fault := l.fault("address", wait); fault != nil {
+		return nil, fault
+	}
+	if b.inFlight.Add(1) > l.most {
+		b.inFlight.Add(-1)
+		l.refused("address_in_flight")
+		return nil, &crowd
+	}
+	return &b.inFlight, nil
 }
+
+// crowd is the answer to more at a time than one address may have.
+var crowd = graph.Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "There are too many calls at a time.", RetryAfter: time.Second}
 
 // operation decides on an operation, before it is carried out.
 func (l *limiter) operation(call *graph.Call, accessToken string, logins int) *graph.Fault {
+	now := time.Now()
 	if logins > 0 {
-		if fault := l.fault("login", l.login.take(call.Client, logins)); fault != nil {
-			return fault
+		if _, wait := l.login.take(call.Client, logins, now); wait > 0 {
+			return l.fault("login", wait)
 		}
 	}
 	if accessToken == "" {
@@ -129,10 +147,11 @@ func (l *limiter) operation(call *graph.Call, accessToken string, logins int) *g
 	if !ok {
 		return nil // its address paid for it
 	}
-	if fault := l.fault("user", l.user.take(user, 1)); fault != nil {
-		return fault
+	if _, wait := l.user.take(user, 1, now); wait > 0 {
+		return l.fault("user", wait)
 	}
-	return l.fault("app", l.app.take(app, 1))
+	_, wait := l.app.take(app, 1, now)
+	return l.fault("app", wait)
 }
 
 func (l *limiter) fault(limit string, wait time.Duration) *graph.Fault {
@@ -148,31 +167,6 @@ func (l *limiter) fault(limit string, wait time.Duration) *graph.Fault {
 // sends a thousand bodies byte by byte must not keep all others out.
 const addressShare = 4
 
-// held counts the requests of each address that are in flight.
-type held struct {
-	most int
-	mu   sync.Mutex
-	of   map[netip.Addr]int // no larger than the number of requests in flight
-}
-
-func (h *held) take(a netip.Addr) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.of[a] >= h.most {
-		return false
-	}
-	h.of[a]++
-	return true
-}
-
-func (h *held) free(a netip.Addr) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.of[a]--; h.of[a] <= 0 {
-		delete(h.of, a)
-	}
-}
-
 // buckets holds a token bucket for each key, the last used ones of too many.
 type buckets[K comparable] struct {
 	fill rate.Limit
@@ -186,6 +180,7 @@ type buckets[K comparable] struct {
 type bucket[K comparable] struct {
 	key K
 	*rate.Limiter
+	inFlight atomic.Int64
 }
 
 // newBuckets makes buckets of a quota; nil, which lets all pass, where it has no bound.
@@ -196,35 +191,34 @@ func newBuckets[K comparable](q Quota) *buckets[K] {
 	return &buckets[K]{fill: rate.Limit(float64(q.Count) / q.Per.Seconds()), size: q.Count, byKey: map[K]*list.Element{}}
 }
 
-// take takes n from the bucket of key, and returns 0; or takes nothing and
-// returns how long it is until n can be had.
-func (b *buckets[K]) take(key K, n int) time.Duration {
+// take takes n from the bucket of key, and returns the bucket and 0; or takes
+// nothing and returns how long it is until n can be had.
+func (b *buckets[K]) take(key K, n int, now time.Time) (*bucket[K], time.Duration) {
 	if b == nil {
-		return 0
+		return nil, 0
 	}
 	n = min(n, b.size)
-	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.of(key)
 	if l.AllowN(now, n) {
-		return 0
+		return l, 0
 	}
 	missing := float64(n) - l.TokensAt(now)
-	return max(time.Duration(missing/float64(b.fill)*float64(time.Second)), time.Millisecond)
+	return l, max(time.Duration(missing/float64(b.fill)*float64(time.Second)), time.Millisecond)
 }
 
-func (b *buckets[K]) of(key K) *rate.Limiter {
+func (b *buckets[K]) of(key K) *bucket[K] {
 	if e, ok := b.byKey[key]; ok {
 		b.order.MoveToFront(e)
-		return e.Value.(*bucket[K]).Limiter
+		return e.Value.(*bucket[K])
 	}
 	if b.order.Len() >= maxBuckets {
 		last := b.order.Remove(b.order.Back()).(*bucket[K])
 		delete(b.byKey, last.key)
 	}
-	l := rate.NewLimiter(b.fill, b.size)
-	b.byKey[key] = b.order.PushFront(&bucket[K]{key, l})
+	l := &bucket[K]{key: key, Limiter: rate.NewLimiter(b.fill, b.size)}
+	b.byKey[key] = b.order.PushFront(l)
 	return l
 }
 
@@ -256,7 +250,7 @@ func (w limitedWeChat) ComponentCodeToSession(ctx context.Context, componentToke
 
 // take lets one code of an app pass, or says when it may come again.
 func (w limitedWeChat) take(appID string) error {
-	wait := w.apps.take(appID, 1)
+	_, wait := w.apps.take(appID, 1, time.Now())
 	if wait <= 0 {
 		return nil
 	}

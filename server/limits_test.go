@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -80,42 +81,48 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// take is buckets.take now.
+func take(b *buckets[int], key, n int) time.Duration {
+	_, wait := b.take(key, n, time.Now())
+	return wait
+}
+
 func TestBuckets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBuckets[int](Quota{3, time.Minute})
 		for n := range 3 {
-			if wait := b.take(1, 1); wait != 0 {
+			if wait := take(b, 1, 1); wait != 0 {
 				t.Errorf("%d: %v", n, wait)
 			}
 		}
-		if wait := b.take(1, 1); wait.Round(time.Second) != 20*time.Second {
+		if wait := take(b, 1, 1); wait.Round(time.Second) != 20*time.Second {
 			t.Error(wait)
 		}
-		if b.take(2, 2) != 0 || b.take(2, 2) == 0 || b.take(2, 1) != 0 {
+		if take(b, 2, 2) != 0 || take(b, 2, 2) == 0 || take(b, 2, 1) != 0 {
 			t.Error("another key, or a part of what there is")
 		}
 		time.Sleep(20 * time.Second)
-		if b.take(1, 1) != 0 || b.take(1, 1) == 0 {
+		if take(b, 1, 1) != 0 || take(b, 1, 1) == 0 {
 			t.Error("after the wait")
 		}
-		if b.take(3, 100) != 0 || b.take(3, 1) == 0 {
+		if take(b, 3, 100) != 0 || take(b, 3, 1) == 0 {
 			t.Error("more than there ever is counts as all there is")
 		}
 		var none *buckets[int]
-		if none.take(1, 1) != 0 {
+		if take(none, 1, 1) != 0 {
 			t.Error("no bound")
 		}
 	})
 	b := newBuckets[int](Quota{1, time.Hour})
 	for n := range maxBuckets + 100 {
-		b.take(n, 1)
-		b.take(0, 1) // is used all the time, so it stays
+		take(b, n, 1)
+		take(b, 0, 1) // is used all the time, so it stays
 	}
 	if len(b.byKey) != maxBuckets || b.order.Len() != maxBuckets {
 		t.Errorf("%d buckets, %d in order", len(b.byKey), b.order.Len())
 	}
-	if b.take(0, 1) == 0 {
+	if take(b, 0, 1) == 0 {
 		t.Error("a bucket in use was forgotten")
 	}
 }
@@ -419,7 +426,7 @@ func TestSlowBodies(t *testing.T) {
 	if got := refused(); got != "address_in_flight" {
 		t.Error(got)
 	}
-	if len(h.limiter.held.of) != 0 || h.inFlight.Load() != 0 {
-		t.Errorf("%v stay held, %d in flight", h.limiter.held.of, h.inFlight.Load())
+	if b, _ := h.limiter.address.take(netip.MustParseAddr("6.6.6.6"), 1, time.Now()); b.inFlight.Load() != 0 || h.inFlight.Load() != 0 {
+		t.Errorf("%d of the address in flight, %d in all", b.inFlight.Load(), h.inFlight.Load())
 	}
 }

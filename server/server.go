@@ -102,7 +102,7 @@ func New(config Config) *Server {
 	s.refusals.log, s.refusals.told = s.log, config.Refused
 	s.origins, s.tls = config.Origins, config.Certificate
 	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
-	if s.limiter = newLimiter(config.Limits, config.Core, max(int(s.most)/addressShare, 1), s.refusals.add); s.limiter != nil {
+	if s.limiter = newLimiter(config.Limits, config.Core, s.most, s.refusals.add); s.limiter != nil {
 		options.Admit = s.limiter.operation
 	}
 	s.graph = graph.New(config.Core, options)
@@ -213,9 +213,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ended(done)
 	}()
 	preflight := s.cors(x, r) // first, so that pages can read that they are refused
-	release, fault := s.admit(x, r, route)
-	defer release()
-	switch {
+	defer s.release(x)
+	switch fault := s.admit(x, r, route, start); {
 	case fault != nil:
 		x.refused = true
 		x.fail(*fault)
@@ -229,35 +228,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // busy is the answer to what is too much.
 var busy = graph.Fault{Status: http.StatusServiceUnavailable, Code: "UPSTREAM_UNAVAILABLE", Message: "The server has too much to do.", RetryAfter: time.Second}
 
-// crowd is the answer to more at a time than one address may have.
-var crowd = graph.Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "There are too many calls at a time.", RetryAfter: time.Second}
-
-// admit refuses a request for a limit, or not. What it returns is called when the
-// request is over. Those who ask for the server's health always hear of it.
-func (s *Server) admit(x *exchange, r *http.Request, route string) (release func(), fault *graph.Fault) {
-	release = func() {}
+// admit refuses a request for a limit, or not; release is for when it is over.
+// Those who ask for the server's health always hear of it.
+func (s *Server) admit(x *exchange, r *http.Request, route string, now time.Time) *graph.Fault {
 	if health(route) {
-		return release, nil
+		return nil
 	}
 	if s.limiter != nil {
-		address := s.clients.address(r)
-		x.call.Client = address
-		if fault := s.limiter.request(address); fault != nil {
-			return release, fault
+		x.call.Client = s.clients.address(r)
+		var fault *graph.Fault
+		if x.inFlight, fault = s.limiter.request(x.call.Client, now); fault != nil {
+			return fault
 		}
-		if !s.limiter.held.take(address) {
-			s.refusals.add("address_in_flight")
-			return release, &crowd
-		}
-		release = func() { s.limiter.held.free(address) }
 	}
+	x.counted = true
 	if s.inFlight.Add(1) > s.most {
-		s.inFlight.Add(-1)
 		s.refusals.add("load")
-		return release, &busy
+		return &busy
 	}
-	before := release
-	return func() { before(); s.inFlight.Add(-1) }, nil
+	return nil
+}
+
+func (s *Server) release(x *exchange) {
+	if x.inFlight != nil {
+		x.inFlight.Add(-1)
+	}
+	if x.counted {
+		s.inFlight.Add(-1)
+	}
 }
 
 func health(route string) bool {
@@ -342,6 +340,9 @@ type exchange struct {
 	status  int
 	bytes   int64
 	refused bool // for a limit
+	counted bool // among those in flight
+
+	inFlight *atomic.Int64 // of its address; may be nil
 }
 
 // WriteHeader is http.ResponseWriter's.
