@@ -26,7 +26,7 @@ func TestCheckCommand(t *testing.T) {
 		found[f.Name] = f.Status
 	}
 	for name, status := range map[string]string{
-		"store: conflict": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "public URL": "warn",
+		"store: conflict": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "WeChat: token": "ok", "public URL": "warn",
 	} {
 		if found[name] != status {
 			t.Errorf("%s is %q, want %s", name, found[name], status)

@@ -168,12 +168,16 @@ func TestCopyKilled(t *testing.T) {
 			exited := make(chan error, 1)
 			go func() { exited <- cmd.Wait() }()
 			killed := false
+			var moment <-chan time.Time
+			if kills < 20 { // a slow machine may need longer than any of these moments
+				moment = time.After(time.Duration(50+rand.IntN(700)) * time.Millisecond)
+			}
 			select {
 			case err := <-exited:
 				if err != nil {
 					t.Fatalf("%v\n%s", err, errs.String())
 				}
-			case <-time.After(time.Duration(50+rand.IntN(700)) * time.Millisecond):
+			case <-moment:
 				cmd.Process.Kill()
 				killed = <-exited != nil
 			}
@@ -181,8 +185,7 @@ func TestCopyKilled(t *testing.T) {
 				kills++
 				continue
 			}
-			// Whoever was killed while it verified left nothing to copy.
-			if strings.Contains(out.String(), "went on") || strings.Contains(out.String(), "all was there before") {
+			if strings.Contains(out.String(), "went on") {
 				resumed++
 			}
 			break

@@ -174,11 +174,15 @@ func TestSecrets(t *testing.T) {
 
 type fakeWeChat struct {
 	auth.WeChat
-	err error
+	err, token error
 }
 
 func (f fakeWeChat) CodeToSession(context.Context, string, string) (auth.WeChatSession, error) {
 	return auth.WeChatSession{OpenID: "o", SessionKey: "c2Vzc2lvbi1rZXktMTIzNA=="}, f.err
+}
+
+func (f fakeWeChat) AccessToken(context.Context, string) (auth.Token, error) {
+	return auth.Token{}, f.token
 }
 
 func TestWeChat(t *testing.T) {
@@ -199,7 +203,13 @@ func TestWeChat(t *testing.T) {
 			t.Errorf("%v: %s", c.err, r[0].Do)
 		}
 	}
-	r := WeChat(t.Context(), fakeWeChat{err: auth.ErrCodeRejected}, []string{"wxa"}, true)
+	r := WeChat(t.Context(), fakeWeChat{err: auth.ErrCodeRejected, token: fmt.Errorf("errcode 40164: %w", auth.ErrMisconfigured)}, []string{"wxa"}, false)
+	want(t, r, "WeChat: wxa", OK, "")
+	want(t, r, "WeChat: token", Fail, "40164")
+	if !strings.Contains(r[1].Do, "IP whitelist") {
+		t.Errorf("a machine that is not on the whitelist: %s", r[1].Do)
+	}
+	r = WeChat(t.Context(), fakeWeChat{err: auth.ErrCodeRejected}, []string{"wxa"}, true)
 	want(t, r, "WeChat", Warn, "simulated")
 	if r.Failed() {
 		t.Error("the sandbox is not wrong")

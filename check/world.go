@@ -67,7 +67,8 @@ func fileMode(path string) Finding {
 const probeCode = "miniprofile-check"
 
 // WeChat asks WeChat for each app, with a code that cannot be good: whether it
-// refuses the code or the app tells whether AppID and AppSecret are right.
+// refuses the code or the app tells whether AppID and AppSecret are right. And it
+// asks for the app's access token, for which this machine's address counts too.
 func WeChat(ctx context.Context, client auth.WeChat, apps []string, sandbox bool) (r Report) {
 	if sandbox {
 		r = append(r, Finding{Name: "WeChat", Status: Warn, Detail: "simulated: whoever can reach the server can log in as anyone",
@@ -84,13 +85,19 @@ func WeChat(ctx context.Context, client auth.WeChat, apps []string, sandbox bool
 			}
 			return err
 		})
-		if f.Status == Fail {
-			f.Do = "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between"
-			if strings.Contains(f.Detail, auth.ErrMisconfigured.Error()) {
-				f.Do = "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP whitelist there"
+		token := timed("WeChat: token", "of "+app, "", func() error {
+			_, err := client.AccessToken(ctx, app)
+			return err
+		})
+		for _, f := range []Finding{f, token} {
+			if f.Status == Fail {
+				f.Do = "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between"
+				if strings.Contains(f.Detail, auth.ErrMisconfigured.Error()) {
+					f.Do = "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP whitelist there"
+				}
 			}
+			r = append(r, f)
 		}
-		r = append(r, f)
 	}
 	return r
 }

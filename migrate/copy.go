@@ -254,10 +254,10 @@ func (r Result) Summary(kinds []string, took time.Duration) string {
 	}
 	did := "copied and verified"
 	switch {
-	case r.Written == 0:
-		did = "all was there before; verified"
 	case r.Resumed:
 		did = "went on with the copy, and verified all of it"
+	case r.Written == 0:
+		did = "all was there before; verified"
 	}
 	fmt.Fprintf(&b, "%s: %s records", did, grouped(r.Records))
 	if len(each) > 0 {
