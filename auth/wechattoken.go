@@ -104,9 +104,9 @@ func (c *Core) token(ctx context.Context, key drivers.Key, appID string, fetch f
 				token = "" // the secret was changed: a new token is as good
 			}
 		}
-		good := token != "" && (token != rejected || waited)
 		due := r.Renew == nil || !now.Before(*r.Renew)
 		taken := r.Until != nil && now.Before(*r.Until)
+		good := token != "" && (token != rejected || waited && !taken)
 		switch {
 		case good && (!due || taken):
 			return token, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,9 +47,10 @@ func count(t *testing.T, s *store) int {
 }
 
 func TestSweep(t *testing.T) {
-	now := start
+	var now atomic.Pointer[time.Time] // the sweep of the second tick may still look
+	now.Store(&start)
 	ticks := make(chan time.Time)
-	s := open(t, t.TempDir(), func() time.Time { return now }, ticks)
+	s := open(t, t.TempDir(), func() time.Time { return *now.Load() }, ticks)
 	const n = 1000
 	for i := range n {
 		expires := []time.Time{{}, start, start.Add(time.Minute), start.Add(24 * time.Hour)}[i%4]
@@ -58,7 +60,7 @@ func TestSweep(t *testing.T) {
 	}
 	// The second tick is taken when the sweep of the first has ended.
 	sweep := func(at time.Time) int {
-		now = at
+		now.Store(&at)
 		ticks <- at
 		ticks <- at
 		return count(t, s)
