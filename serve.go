@@ -169,7 +169,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox != nil, "readOnly", s.ReadOnly)
 	config := server.Config{
-		Core: core, Version: version, Introspection: weChat.sandbox != nil, Playground: s.playground(weChat), Logger: log,
+		Core: core, Version: version, Introspection: s.introspection(weChat), PostOnly: s.GetQueries == "off", Playground: s.playground(weChat), Logger: log,
 		Watch: watchRequests(metrics, traces), WatchCore: watchCore(traces), Refused: metrics.Limited,
 		Trusted: trusted, OnlyTrusted: s.Trusted,
 		Certificate: certificate, Origins: origins,
@@ -246,6 +246,11 @@ func (s *settings) secrets() ([]string, error) {
 	}
 	secret, err := file.Secret(u)
 	return strings.Split(secret, ","), err
+}
+
+// introspection reports whether clients may ask for the schema by GraphQL.
+func (s *settings) introspection(w *weChat) bool {
+	return s.Introspection == "on" || s.Introspection == "auto" && w.sandbox != nil
 }
 
 // playground is the page, where it is to be served. It reads the schema as text,

@@ -25,6 +25,8 @@ type settings struct {
 	WeChatURL      string        `env:"WECHAT_BASE_URL" name:"wechat-base-url" default:"https://api.weixin.qq.com" placeholder:"URL" help:"Where WeChat's API is; sandbox puts the simulation in its place."`
 	ReadOnly       bool          `env:"MINIPROFILE_READ_ONLY" help:"Answer what only reads, refuse what would change anything, and run no jobs: while the data is moved."`
 	SandboxAny     bool          `env:"MINIPROFILE_SANDBOX_ANYWHERE" name:"sandbox-anywhere" help:"Let the sandbox, in which anyone can be anyone, serve on other than loopback addresses."`
+	Introspection  string        `env:"MINIPROFILE_INTROSPECTION" default:"auto" enum:"auto,on,off" help:"Tell the schema by GraphQL, and suggest names when a wrong one is asked for: on, off, or auto, which is on in the sandbox only."`
+	GetQueries     string        `env:"MINIPROFILE_GET_QUERIES" default:"on" enum:"on,off" help:"Answer queries by GET too: on or off."`
 	Playground     string        `env:"MINIPROFILE_PLAYGROUND" default:"auto" enum:"auto,on,off" help:"Serve /playground: on, off, or auto, which is on in the sandbox only."`
 	Push           string        `env:"WECHAT_PUSH" name:"wechat-push" placeholder:"APPID:TOKEN:AESKEY,…" help:"What the console of each mini program shows for its message push, to /wechat/push/APPID. A fourth part is the AES key before the last change."`
 	Component      string        `env:"WECHAT_COMPONENT" name:"wechat-component" placeholder:"APPID:SECRET:TOKEN:AESKEY" help:"The third-party platform, whose merchants' mini programs may log in; its pushes go to /wechat/component. A fifth part is the AES key before the last change."`

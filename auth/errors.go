@@ -101,9 +101,12 @@ func (e *LaterError) Unwrap() error { return e.Err }
 // failed with err; 0 when repeating does not help.
 func RetryAfter(err error) time.Duration {
 	var later *LaterError
+	var busy *drivers.BusyError
 	switch {
 	case errors.As(err, &later):
 		return later.After
+	case errors.As(err, &busy):
+		return busy.After
 	case errors.Is(err, ErrRateLimited):
 		return time.Minute // WeChat counts calls by the minute
 	case errors.Is(err, ErrReadOnly):

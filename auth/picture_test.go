@@ -301,3 +301,21 @@ func (hanging) Put(ctx context.Context, _ string, _ io.Reader, _ int64, _ string
 	<-ctx.Done()
 	return ctx.Err()
 }
+
+// A bucket that asks to be left alone is heard: the client waits that long.
+func TestObjectsThatAreBusy(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.wrapObjects = func(o drivers.Objects) drivers.Objects {
+		return objectsHook{o, func(string, func() error) error {
+			return &drivers.BusyError{After: 7 * time.Second, Err: errors.New("503")}
+		}}
+	}
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
+	mustBe(t, err, ErrUpstream)
+	if after := RetryAfter(err); after != 7*time.Second {
+		t.Errorf("retry after %v", after)
+	}
+}

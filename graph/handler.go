@@ -25,6 +25,8 @@ type Options struct {
 	// Introspection lets clients ask for the schema, and names what they may have
 	// meant when they ask for what is not in it. For development.
 	Introspection bool
+	// PostOnly refuses queries by GET, for where addresses are logged or cached.
+	PostOnly bool
 	// Logger gets what the operator must know; nil means slog.Default. An error
 	// that is INTERNAL to clients is logged once, whole, with its request id.
 	Logger *slog.Logger
@@ -124,10 +126,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, call *Call) {
 	multipart := false
 	var q request
 	var fault *Fault
-	switch r.Method {
-	case http.MethodGet:
+	switch {
+	case r.Method == http.MethodGet && !h.options.PostOnly:
 		q, fault = readGet(r.URL)
-	case http.MethodPost:
+	case r.Method == http.MethodPost:
 		var boundary, kind string
 		switch kind, boundary = mediaType(r); {
 		case r.Header.Get("Content-Encoding") != "":
@@ -145,8 +147,8 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, call *Call) {
 			q, fault = h.upload(r, boundary, call)
 		}
 	default:
-		w.Header().Set("Allow", "GET, POST")
-		fault = MethodNotAllowed("GraphQL is served by POST, and queries by GET.")
+		w.Header().Set("Allow", h.methods())
+		fault = MethodNotAllowed("GraphQL is served by " + h.methods() + ".")
 	}
 	if fault != nil {
 		call.fail(w, fault)
@@ -154,6 +156,14 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, call *Call) {
 	}
 	defer q.close()
 	h.carryOut(w, r, call, m, s, &q)
+}
+
+// methods are those by which GraphQL is served; by GET only queries are.
+func (h *Handler) methods() string {
+	if h.options.PostOnly {
+		return "POST"
+	}
+	return "GET, POST"
 }
 
 // admit lets a multipart request pass, with a slot, or not. A browser sends one

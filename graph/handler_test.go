@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"slices"
@@ -755,5 +756,17 @@ func TestHostileTakesLittle(t *testing.T) {
 	}
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("%d bytes stay behind", grown)
+	}
+}
+
+func TestPostOnly(t *testing.T) {
+	t.Parallel()
+	h := start(Options{PostOnly: true})
+	a := h.send(t, httptest.NewRequest("GET", "/?query={me{id}}", nil))
+	if a.code() != "METHOD_NOT_ALLOWED" || a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") != "POST" {
+		t.Errorf("by GET: %d %s", a.StatusCode, a.body)
+	}
+	if a := h.post(t, operation(`{me{id}}`)); a.code() != "" {
+		t.Errorf("by POST: %s", a.body)
 	}
 }

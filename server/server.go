@@ -24,6 +24,8 @@ type Config struct {
 	Version string // told at /
 	// Introspection lets clients ask for the GraphQL schema; see graph.Options.
 	Introspection bool
+	// PostOnly refuses queries by GET; see graph.Options.
+	PostOnly bool
 	// Playground is served at /playground, and browsers that come to / are sent
 	// there; nil means that there is none.
 	Playground *playground.Handler
@@ -101,7 +103,7 @@ func New(config Config) *Server {
 	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, DefaultInFlight))
 	s.refusals.log, s.refusals.told = s.log, config.Refused
 	s.origins, s.tls = config.Origins, config.Certificate
-	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, Logger: s.log, Watch: config.WatchCore}
+	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, PostOnly: config.PostOnly, Logger: s.log, Watch: config.WatchCore}
 	if s.limiter = newLimiter(config.Limits, config.Core, s.most, s.refusals.add); s.limiter != nil {
 		options.Admit = s.limiter.operation
 	}
