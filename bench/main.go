@@ -104,6 +104,16 @@ func run(ctx context.Context, rounds int, length time.Duration, clients, users i
 		{name: "updateProfile", address: server.address, request: users32.update, against: 2, goal: 0.35},
 	}
 	rates := make([][]float64, len(targets))
+	// Pictures have a server of their own, or its memory would be that of the logins too.
+	pictures, _, err := startServer(ctx, binary, filepath.Join(dir, "pictures"))
+	if err != nil {
+		return err
+	}
+	defer pictures.stop()
+	senders, err := signIn(pictures.address, clients)
+	if err != nil {
+		return err
+	}
 	photo, err := photograph()
 	if err != nil {
 		return err
@@ -121,14 +131,14 @@ func run(ctx context.Context, rounds int, length time.Duration, clients, users i
 		if err != nil {
 			return err
 		}
-		sent, err := drive(ctx, server.address, clients, length, users32.picture(photo))
+		sent, err := drive(ctx, pictures.address, clients, length, senders.picture(photo))
 		if err != nil {
 			return fmt.Errorf("pictures: %w", err)
 		}
 		drawn, uploaded = append(drawn, alone), append(uploaded, sent)
 		log.Printf("round %d of %d", round+1, rounds)
 	}
-	peak, err := server.peakMemory()
+	peak, err := pictures.peakMemory()
 	if err != nil {
 		return err
 	}
