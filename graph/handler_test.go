@@ -145,8 +145,9 @@ func TestFaults(t *testing.T) {
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		if v, ok := n.(*ast.ValueSpec); ok {
-			if _, ok := codes[v.Names[0].Name]; !ok {
-				t.Errorf("%s has no code", v.Names[0].Name)
+			name := v.Names[0].Name
+			if _, ok := codes[name]; !ok && strings.HasPrefix(name, "Err") { // and no local variable
+				t.Errorf("%s has no code", name)
 			}
 		}
 		return true
