@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -17,6 +18,11 @@ import (
 const (
 	maxBatch      = 256     // commits
 	maxBatchBytes = 4 << 20 // bytes of data
+	// gather is how long a transaction waits for commits to join it, when the one
+	// before had several and fewer wait now: those just answered are about to ask
+	// again. Measured with 32 clients: a fifth more logins, a tenth more updates.
+	// Who is alone never waits.
+	gather = 250 * time.Microsecond
 )
 
 // commit is one Commit on its way through the committer.
@@ -62,6 +68,9 @@ func (s *store) submit(ctx context.Context, ops []drivers.Op) error {
 func (s *store) commitAll() {
 	batch := make([]*commit, 0, maxBatch)
 	for c := range s.queue {
+		if len(batch) > 1 && len(s.queue)+1 < len(batch) {
+			time.Sleep(gather)
+		}
 		size := 0
 		for batch = batch[:0]; c != nil; {
 			if c.taken.CompareAndSwap(false, true) {
