@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/check"
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -57,6 +59,14 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 	} else {
 		defer store.Close()
 		r = append(r, check.Store(ctx, store)...)
+		switch dead, err := auth.DeadJobs(ctx, store); {
+		case err != nil:
+			broken("jobs", err, "see the store, above")
+		case dead > 0:
+			broken("jobs", fmt.Errorf("%d were given up", dead), "the log says why; miniprofile jobs --retry runs them again")
+		default:
+			r = append(r, check.Finding{Name: "jobs", Status: check.OK, Detail: "none was given up"})
+		}
 	}
 	if u, err := url.Parse(c.Store); err == nil && u.Scheme == "firestore" {
 		r = append(r, check.TTL(u.Host, strings.Trim(u.Path, "/"))...)

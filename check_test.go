@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // TestCheckCommand: what the command finds about settings that are right and
@@ -26,7 +29,7 @@ func TestCheckCommand(t *testing.T) {
 		found[f.Name] = f.Status
 	}
 	for name, status := range map[string]string{
-		"store: conflict": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "WeChat: token": "ok", "public URL": "warn",
+		"store: conflict": "ok", "jobs": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "WeChat: token": "ok", "public URL": "warn",
 	} {
 		if found[name] != status {
 			t.Errorf("%s is %q, want %s", name, found[name], status)
@@ -54,6 +57,16 @@ func TestCheckCommand(t *testing.T) {
 		if strings.Contains(out+errs, appSecret) || strings.Contains(out+errs, strings.TrimSpace(string(secret))) {
 			t.Errorf("%s shows a secret:\n%s%s", wrong.args, out, errs)
 		}
+	}
+	// A job that was given up is something that is wrong.
+	store, _, done := openPlace(t, filepath.Join(dir, "data"))
+	dead := drivers.Create(drivers.Key{Kind: "deadjobs", ID: "0"}, []byte(`{"kind":"push","args":{},"attempts":20}`), time.Time{})
+	if err := store.Commit(t.Context(), dead); err != nil {
+		t.Fatal(err)
+	}
+	done()
+	if code, out, _ := run(t, dir, "check"); code != 1 || !strings.Contains(out, "1 were given up") || !strings.Contains(out, "jobs --retry") {
+		t.Errorf("with a dead job: exit code %d\n%s", code, out)
 	}
 	// Beside a running server the store is locked, and that is what it says.
 	c := startChild(t, dir)

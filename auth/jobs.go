@@ -90,9 +90,12 @@ var ErrJobDead = errors.New("given up, see the dead jobs")
 
 // DeadJobs returns how many jobs were given up: work that an operator must look
 // at, then let run again by RetryDeadJobs.
-func (c *Core) DeadJobs(ctx context.Context) (int, error) {
+func (c *Core) DeadJobs(ctx context.Context) (int, error) { return DeadJobs(ctx, c.store) }
+
+// DeadJobs is Core.DeadJobs for who has a store and no core.
+func DeadJobs(ctx context.Context, store drivers.Store) (int, error) {
 	n := 0
-	for _, err := range c.store.Scan(ctx, kindDeadJobs, "", "") {
+	for _, err := range store.Scan(ctx, kindDeadJobs, "", "") {
 		if err != nil {
 			return n, storeError("scan", err)
 		}
@@ -205,15 +208,16 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 	began := time.Now()
 	failure := c.runJob(running, job)
 	cancel()
-	if c.jobDone != nil {
-		c.jobDone(job.Kind, time.Since(began), failure)
-	}
+	took := time.Since(began)
 	dead := failure != nil && job.Attempts >= jobAttempts
 	switch {
 	case dead:
 		failure = fmt.Errorf("%s, attempt %d: %w: %w", job.Kind, job.Attempts, ErrJobDead, failure)
 	case failure != nil:
 		failure = fmt.Errorf("%s, attempt %d: %w", job.Kind, job.Attempts, failure)
+	}
+	if c.jobDone != nil {
+		c.jobDone(job.Kind, took, failure)
 	}
 	finished := c.transact(ctx, func() ([]drivers.Op, error) {
 		records, err := c.get(ctx, record.Key)

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/pprof"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/miniprofile/miniprofile/auth"
 )
 
 // maxErrcodes bounds the errcodes that are told apart: WeChat has thousands, of
@@ -122,7 +125,10 @@ func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc()
 // JobDone is told of a job that was run.
 func (m *Metrics) JobDone(job string, took time.Duration, err error) {
 	outcome := "ok"
-	if err != nil {
+	switch {
+	case errors.Is(err, auth.ErrJobDead):
+		outcome = "dead"
+	case err != nil:
 		outcome = "error"
 	}
 	m.jobs.WithLabelValues(job, outcome).Inc()

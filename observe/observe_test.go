@@ -170,6 +170,7 @@ func TestRequestsAndJobs(t *testing.T) {
 	m.Answered("/graphql", "updateProfile", "", true, time.Millisecond)
 	m.JobDone("removePicture", time.Millisecond, nil)
 	m.JobDone("removePicture", time.Millisecond, errors.New("x"))
+	m.JobDone("removePicture", time.Millisecond, fmt.Errorf("x: %w", auth.ErrJobDead))
 	m.Limited("address")
 	wants(t, m.page(t),
 		`miniprofile_requests_total{code="OK",operation="updateProfile",route="/graphql"} 1`,
@@ -178,6 +179,7 @@ func TestRequestsAndJobs(t *testing.T) {
 		`miniprofile_pictures_total{code="OK"} 1`,
 		`miniprofile_jobs_total{job="removePicture",result="ok"} 1`,
 		`miniprofile_jobs_total{job="removePicture",result="error"} 1`,
+		`miniprofile_jobs_total{job="removePicture",result="dead"} 1`,
 		`miniprofile_rate_limited_total{limit="address"} 1`,
 		`miniprofile_build_info{version="1.2.3"} 1`,
 	)
