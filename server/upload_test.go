@@ -41,7 +41,7 @@ func TestDirectUpload(t *testing.T) {
 	}{
 		"no file":    {h.form(t, path, field, nil), 400, "BAD_REQUEST"},
 		"too large":  {h.form(t, path, field, append([]byte("x"), picture...)), 400, "BAD_USER_INPUT"},
-		"another":    {h.form(t, path[:len(path)-1]+"a", field, picture), 404, "NOT_FOUND"},
+		"another":    {h.form(t, path[:len(path)-26]+strings.Repeat("a", 26), field, picture), 404, "NOT_FOUND"},
 		"no form":    {h.send(t, httptest.NewRequest("POST", path, strings.NewReader("x"))), 415, "UNSUPPORTED_MEDIA_TYPE"},
 		"not a POST": {h.send(t, httptest.NewRequest("GET", path, nil)), 405, "METHOD_NOT_ALLOWED"},
 	} {
