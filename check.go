@@ -92,7 +92,6 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 		broken("WeChat", err, "see WECHAT_APPS and WECHAT_BASE_URL")
 		return r
 	}
-	defer weChat.close()
 	r = append(r, check.WeChat(ctx, weChat.client, weChat.apps, weChat.sandbox != nil)...)
 	if weChat.sandbox == nil {
 		r = append(r, check.Clock(ctx, "WeChat", c.WeChatURL)...)

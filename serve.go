@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -133,7 +132,6 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer weChat.close()
 
 	publicURL, issuer := s.PublicURL, s.PublicURL
 	if publicURL == "" {
@@ -327,14 +325,13 @@ type weChat struct {
 	client  *wechat.Client
 	apps    []string
 	sandbox *sandbox.Sandbox // nil where WeChat is real
-	close   func() error
 }
 
 // openWeChat makes the client of WeChat's API. The sandbox, in which anyone can
 // be anyone, serves when no app is configured or it is asked for, and only where
 // nobody else can reach it unless told otherwise.
 func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Logger) (*weChat, error) {
-	w := &weChat{close: func() error { return nil }}
+	w := &weChat{}
 	simulated := s.Apps == "" && s.Component == "" || s.WeChatURL == "sandbox"
 	config := wechat.Config{BaseURL: s.WeChatURL}
 	var err error
@@ -361,16 +358,12 @@ func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Lo
 			return nil, fmt.Errorf("the sandbox, in which anyone can be anyone, does not serve on %s: set WECHAT_APPS, or MINIPROFILE_SANDBOX_ANYWHERE=true if you mean it", listen)
 		}
 		simulate(&config)
-		if w.sandbox, config.BaseURL, w.close, err = startSandbox(w.apps); err != nil {
-			return nil, err
-		}
+		w.sandbox = sandbox.New(time.Now, w.apps...)
+		config.BaseURL, config.Transport = "", w.sandbox
 		log.Warn("WeChat is simulated: whoever can reach this server can log in as anyone. Set WECHAT_APPS for the real one.", "apps", w.apps)
 	}
 	w.client, err = wechat.New(config)
-	if err != nil {
-		return nil, errors.Join(err, w.close())
-	}
-	return w, nil
+	return w, err
 }
 
 // simulate puts the sandbox's secrets in the place of the operator's own, which
@@ -387,16 +380,4 @@ func simulate(config *wechat.Config) {
 	config.Component = &wechat.ComponentConfig{
 		AppID: sandbox.ComponentAppID, Secret: wechat.NewSecret(sandbox.Secret), PushKeys: keys(sandbox.ComponentAppID),
 	}
-}
-
-// startSandbox serves the simulated API on a loopback address of its own.
-func startSandbox(apps []string) (simulation *sandbox.Sandbox, baseURL string, stop func() error, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, "", nil, err
-	}
-	simulation = sandbox.New(time.Now, apps...)
-	h := &http.Server{Handler: simulation, ReadHeaderTimeout: sandbox.Slow}
-	go h.Serve(l)
-	return simulation, "http://" + l.Addr().String(), h.Close, nil
 }

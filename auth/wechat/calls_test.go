@@ -37,7 +37,7 @@ func newPlatform(t testing.TB, baseURL string, timeout time.Duration) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.transport.CloseIdleConnections)
+	t.Cleanup(overNetwork(c).CloseIdleConnections)
 	return c
 }
 

@@ -35,6 +35,10 @@ type Config struct {
 	Component *ComponentConfig    // the third-party platform; may be nil
 	BaseURL   string              // http or https, may have a path; default DefaultBaseURL
 	Timeout   time.Duration       // for one call; default DefaultTimeout
+	// Transport carries the calls where WeChat is simulated in this process; nil
+	// means the network. It repeats nothing, and tells an httptrace when it has
+	// got a connection, as http.Transport does.
+	Transport http.RoundTripper
 }
 
 // Client calls WeChat's API. Any number of goroutines may use it, and one is
@@ -45,7 +49,7 @@ type Client struct {
 	component *ComponentConfig // nil where there is none
 	base      *url.URL
 	timeout   time.Duration
-	transport *http.Transport
+	transport http.RoundTripper
 }
 
 var _ auth.WeChat = (*Client)(nil)
@@ -109,16 +113,24 @@ func New(config Config) (*Client, error) {
 		return nil, errors.New("wechat: the base URL has a query or fragment")
 	}
 	c.base = c.base.JoinPath("/") // of a URL without any path, JoinPath makes a relative one
+	if c.transport = config.Transport; c.transport == nil {
+		c.transport = network(c.timeout)
+	}
+	return c, nil
+}
+
+// network makes the transport to the real WeChat.
+func network(timeout time.Duration) *http.Transport {
 	// HTTP/1.1 alone: HTTP/2 in net/http repeats a request that the server's
 	// GOAWAY or REFUSED_STREAM concerns.
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
-	c.transport = &http.Transport{
+	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		Protocols:           &http1,
-		DialContext:         (&net.Dialer{Timeout: c.timeout}).DialContext,
+		DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: c.timeout,
+		TLSHandshakeTimeout: timeout,
 		MaxIdleConnsPerHost: 64,
 		// Short: what a server closes while we write to it is lost, as we
 		// never repeat it.
@@ -126,7 +138,6 @@ func New(config Config) (*Client, error) {
 		MaxResponseHeaderBytes: 32 << 10,
 		DisableCompression:     true,
 	}
-	return c, nil
 }
 
 // unrepeatable is an empty body that net/http cannot rewind. Without one,

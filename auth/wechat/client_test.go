@@ -30,9 +30,12 @@ func newClient(t testing.TB, baseURL string, timeout time.Duration) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.transport.CloseIdleConnections)
+	t.Cleanup(overNetwork(c).CloseIdleConnections)
 	return c
 }
+
+// overNetwork is what a client without Config.Transport calls through.
+func overNetwork(c *Client) *http.Transport { return c.transport.(*http.Transport) }
 
 func serve(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
@@ -294,7 +297,7 @@ func TestNotSent(t *testing.T) {
 		s.StartTLS()
 		t.Cleanup(s.Close)
 		c := newClient(t, s.URL, time.Minute)
-		c.transport.TLSClientConfig.RootCAs = pool(s)
+		overNetwork(c).TLSClientConfig.RootCAs = pool(s)
 		checkError(t, call(c, t.Context()), auth.ErrUpstream, auth.ErrNotSent)
 	})
 }

@@ -192,7 +192,7 @@ func TestOneConnection(t *testing.T) {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	c := newClient(t, s.URL, time.Minute)
-	c.transport.TLSClientConfig.RootCAs = pool(s)
+	overNetwork(c).TLSClientConfig.RootCAs = pool(s)
 	for range 20 {
 		if _, err := c.CodeToSession(t.Context(), testApp, testCode); err != nil {
 			t.Fatal(err)

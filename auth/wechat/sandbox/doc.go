@@ -1,9 +1,9 @@
 // Package sandbox simulates WeChat's server API, so that everything runs
-// without an AppID. Main serves a Sandbox on a loopback address and points
-// wechat.Config.BaseURL at it when no app is configured; tests and the load
-// test do the same with net/http/httptest. It stands on the far side of the
-// wire and hands over to nothing: package wechat cannot tell it from WeChat. What
-// it seals and signs, it seals and signs with code of its own.
+// without an AppID. When no app is configured, main makes a Sandbox the
+// wechat.Config.Transport; where a wire is wanted between them, as in the tests of
+// package wechat, it is an http.Handler for net/http/httptest. It stands on the far
+// side of HTTP and hands over to nothing: package wechat cannot tell it from WeChat.
+// What it seals and signs, it seals and signs with code of its own.
 //
 // # Codes
 //

@@ -20,27 +20,52 @@ import (
 	"github.com/miniprofile/miniprofile/auth/wechat/sandbox"
 )
 
-// dial serves a sandbox of apps and returns a client to it.
+// dialer returns a client to a new sandbox of apps.
+type dialer func(t testing.TB, timeout time.Duration, appIDs ...string) *wechat.Client
+
+// dial is a dialer over a wire.
 func dial(t testing.TB, timeout time.Duration, appIDs ...string) *wechat.Client {
 	t.Helper()
 	server := httptest.NewServer(sandbox.New(time.Now, appIDs...))
 	t.Cleanup(server.Close)
+	return client(t, wechat.Config{BaseURL: server.URL, Timeout: timeout}, appIDs)
+}
+
+// enclose is a dialer without a wire.
+func enclose(t testing.TB, timeout time.Duration, appIDs ...string) *wechat.Client {
+	t.Helper()
+	return client(t, wechat.Config{Transport: sandbox.New(time.Now, appIDs...), Timeout: timeout}, appIDs)
+}
+
+func client(t testing.TB, config wechat.Config, appIDs []string) *wechat.Client {
+	t.Helper()
 	if len(appIDs) == 0 {
 		appIDs = []string{sandbox.AppID}
 	}
-	apps := map[string]wechat.Secret{}
+	config.Apps = map[string]wechat.Secret{}
 	for _, id := range appIDs {
-		apps[id] = wechat.NewSecret(sandbox.Secret)
+		config.Apps[id] = wechat.NewSecret(sandbox.Secret)
 	}
-	c, err := wechat.New(wechat.Config{Apps: apps, BaseURL: server.URL, Timeout: timeout})
+	c, err := wechat.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func TestPersons(t *testing.T) {
-	t.Parallel()
+// bothWays runs a test over a wire and without one: nobody may tell them apart.
+func bothWays(t *testing.T, test func(t *testing.T, dial dialer)) {
+	for name, dial := range map[string]dialer{"wire": dial, "enclosed": enclose} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, dial)
+		})
+	}
+}
+
+func TestPersons(t *testing.T) { bothWays(t, testPersons) }
+
+func testPersons(t *testing.T, dial dialer) {
 	c := dial(t, time.Minute, "wxa", "wxb")
 	login := func(appID, code string) auth.WeChatSession {
 		t.Helper()
@@ -69,8 +94,9 @@ func TestPersons(t *testing.T) {
 	}
 }
 
-func TestTroubles(t *testing.T) {
-	t.Parallel()
+func TestTroubles(t *testing.T) { bothWays(t, testTroubles) }
+
+func testTroubles(t *testing.T, dial dialer) {
 	c := dial(t, time.Minute)
 	for person, want := range map[string]struct {
 		is   error
@@ -104,8 +130,9 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
-func TestSlowIsCutOff(t *testing.T) {
-	t.Parallel()
+func TestSlowIsCutOff(t *testing.T) { bothWays(t, testSlowIsCutOff) }
+
+func testSlowIsCutOff(t *testing.T, dial dialer) {
 	_, err := dial(t, 500*time.Millisecond).CodeToSession(t.Context(), sandbox.AppID, "slow~1")
 	if !errors.Is(err, auth.ErrUpstream) || errors.Is(err, auth.ErrNotSent) {
 		t.Errorf("got %v", err)
