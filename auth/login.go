@@ -172,18 +172,22 @@ func (c *Core) claim(ctx context.Context, l login) (*loginRecord, error) {
 
 func (c *Core) tryClaim(ctx context.Context, l login) (*loginRecord, error) {
 	for {
+		now := c.now()
+		claim := loginRecord{Request: l.request, State: loginSent, Holder: l.holder, At: now}
+		refusal := c.store.Commit(ctx, drivers.Create(l.key, encode(claim), now.Add(codeUsed)))
+		if !errors.Is(refusal, drivers.ErrConflict) && !errors.Is(refusal, ErrReadOnly) {
+			return nil, storeError("commit", refusal)
+		}
+		// Claimed before, or not to be claimed now.
 		records, err := c.get(ctx, l.key)
 		if err != nil {
 			return nil, err
 		}
-		now := c.now()
+		if !records[0].Exists() && errors.Is(refusal, ErrReadOnly) {
+			return nil, storeError("commit", refusal)
+		}
 		if !records[0].Exists() {
-			r := loginRecord{Request: l.request, State: loginSent, Holder: l.holder, At: now}
-			err := c.store.Commit(ctx, drivers.Create(l.key, encode(r), now.Add(codeUsed)))
-			if errors.Is(err, drivers.ErrConflict) {
-				continue // another one was faster: see what it makes of it
-			}
-			return nil, storeError("commit", err)
+			continue // given back meanwhile
 		}
 		r, err := decode[loginRecord](records[0])
 		if err != nil {
