@@ -123,8 +123,22 @@ func (c *child) stop() {
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		c.t.Fatal(err)
 	}
-	if err := <-c.exited; err != nil {
-		c.t.Errorf("after SIGTERM: %v\n%s", err, c.log)
+	c.ended()
+}
+
+// ended waits for the end of a program that was told to end, which takes it less
+// than a minute by its own word; one that hangs shows where.
+func (c *child) ended() {
+	c.t.Helper()
+	select {
+	case err := <-c.exited:
+		if err != nil {
+			c.t.Errorf("after SIGTERM: %v\n%s", err, c.log)
+		}
+	case <-time.After(2 * time.Minute):
+		c.cmd.Process.Signal(syscall.SIGQUIT)
+		<-c.exited
+		c.t.Fatalf("SIGTERM does not end it\n%s", c.log)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -194,6 +195,7 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%q was refused: %v", body, fault)
 		}
 		h.post(t, body)
+		h.calls = h.calls[:0]
 	})
 }
 
@@ -218,6 +220,7 @@ func FuzzMultipart(f *testing.F) {
 		if len(h.slots) != 0 {
 			t.Fatal("a slot is lost")
 		}
+		h.calls = h.calls[:0]
 	})
 }
 
@@ -234,6 +237,59 @@ func FuzzVariables(f *testing.F) {
 		a := h.post(t, operation(uploadQuery, variables))
 		if a.code() == "INTERNAL" {
 			t.Fatalf("%s: %s", variables, a.body)
+		}
+		h.calls = h.calls[:0]
+	})
+}
+
+// No document makes the handler panic, and none is the server's fault.
+func FuzzDocument(f *testing.F) {
+	for _, text := range []string{
+		meAll, uploadQuery, `query($s:AvatarSize=SMALL){me{avatar{url(size:$s)}}}`, `mutation{updateProfile(input:{preferences:{a:1.50,b:[{c:null}]}}){user{id}}}`,
+		`{__schema{types{name fields(includeDeprecated:true){name args{defaultValue}}}}}`, `{__type(name:"User"){possibleTypes{name}}}`,
+		`query($b:Boolean!=true){me@skip(if:$b){...F@include(if:$b)}}fragment F on User{sessions{id}}`, `mutation{login(input:{code:"""x"""}){created}}`,
+	} {
+		f.Add(text)
+	}
+	h := start(Options{Introspection: true})
+	f.Fuzz(func(t *testing.T, text string) {
+		if a := h.post(t, operation(text)); a.code() == "INTERNAL" || h.log.Len() > 0 {
+			t.Fatalf("%s: %s %s", text, a.body, h.log.String())
+		}
+		h.calls = h.calls[:0]
+	})
+}
+
+// No head and no address make the handler panic, and by GET nothing is changed.
+func FuzzTransport(f *testing.F) {
+	const form, text = "multipart/form-data; boundary=b", "application/json"
+	for _, seed := range [][5]string{
+		{"GET", "query={me{id}}", "", "", ""},
+		{"GET", `query=query($s:AvatarSize!){me{avatar{url(size:$s)}}}&variables={"s":"SMALL"}&operationName=&extensions={}`, "*/*", "", ""},
+		{"GET", "query=mutation{logout{ended}}", "application/*;q=0.5, text/html", "", ""},
+		{"GET", "documentId=sha256:" + hashOf(known), "", "", ""},
+		{"GET", `extensions={"persistedQuery":{"version":1,"sha256Hash":"` + hashOf(known) + `"}}&query=%7Bme%7Bid%7D%7D;a`, "", "", ""},
+		{"POST", "query={me{id}}", "application/graphql-response+json;charset=utf-8", text + `;charset="utf-8"`, operation(`{me{id}}`)},
+		{"POST", "", mediaResponse.header, text, `{"documentId":"` + hashOf(known) + `","extensions":{"persistedQuery":{"version":1}}}`},
+		{"POST", "", "", form, "--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n{}\r\n--b--"},
+		{"POST", "", "", `multipart/form-data; boundary*0=b; boundary*1=c`, "--bc--"},
+		{"PUT", "%zz", ";q=,", "text/plain", "x"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4])
+	}
+	h := start(Options{Introspection: true})
+	f.Fuzz(func(t *testing.T, method, query, accept, contentType, body string) {
+		r := newRequest("POST", "/graphql", body, "Accept", accept, "Content-Type", contentType)
+		r.Method, r.URL.RawQuery = method, query
+		a := h.send(t, r)
+		for _, call := range h.calls {
+			if method != http.MethodPost && !slices.Contains([]string{"me", "sessions", "audit", "consents", "export"}, call) {
+				t.Fatalf("%s ?%s: %s", method, query, call)
+			}
+		}
+		h.calls = h.calls[:0]
+		if a.code() == "INTERNAL" || h.log.Len() > 0 || len(h.slots) != 0 || a.Header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%d %v %s %s", a.StatusCode, a.Header, a.body, h.log.String())
 		}
 	})
 }
