@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ func TestAudits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install := command(t, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		if os.Getenv("CI") != "" {
@@ -34,7 +33,7 @@ func TestAudits(t *testing.T) {
 		t.Skipf("npm must reach its registry to run this test: %v", err)
 	}
 	c := startChild(t, t.TempDir())
-	audit := exec.CommandContext(t.Context(), "node", "audit.mjs", "http://"+c.address+"/graphql")
+	audit := command(t, "node", "audit.mjs", "http://"+c.address+"/graphql")
 	audit.Dir = dir
 	out, err := audit.CombinedOutput()
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "61 of 61") {

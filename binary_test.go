@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -251,6 +252,18 @@ func needs(t *testing.T, tools ...string) {
 	}
 }
 
+// command makes a command that ends with the test, or after five minutes, which
+// none needs even where the machine is busy.
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Cleanup(cancel)
+	c := exec.CommandContext(ctx, name, args...)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // node ends what it started
+	c.WaitDelay = 10 * time.Second
+	return c
+}
+
 // TestReadmeTranscript pastes the transcript of the README into a shell beside
 // the real program.
 func TestReadmeTranscript(t *testing.T) {
@@ -263,7 +276,7 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 	script := "set -e\n" + strings.Join(readmeBlocks(t, "README.md")["sh"], "\n")
 	script = strings.ReplaceAll(script, "localhost:8080", c.address)
-	shell := exec.Command("bash", "-c", script)
+	shell := command(t, "bash", "-c", script)
 	shell.Dir = dir
 	out, err := shell.CombinedOutput()
 	if err != nil {

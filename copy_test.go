@@ -45,7 +45,7 @@ func program(t *testing.T, dir string, args ...string) *exec.Cmd {
 	if err := buildBinary(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd := command(t, binary, args...)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	return cmd

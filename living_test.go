@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ func TestLivingWithWeChat(t *testing.T) {
 	c := startChild(t, dir, "MINIPROFILE_CONTENT_CHECK=wechat")
 	blocks := readmeBlocks(t, "README.md")["bash"]
 	script := strings.ReplaceAll(strings.Join(blocks, "\n"), "localhost:8080", c.address)
-	shell := exec.Command("bash", "-c", script)
+	shell := command(t, "bash", "-c", script)
 	shell.Dir = dir
 	out, err := shell.CombinedOutput()
 	if err != nil {
@@ -245,10 +244,10 @@ func TestOperatorsCommands(t *testing.T) {
 	c.stop()
 	run := func(want string, args ...string) {
 		t.Helper()
-		command := exec.Command(binary, args...)
-		command.Dir = dir
-		command.Env = []string{"HOME=" + dir}
-		if out, err := command.CombinedOutput(); !strings.Contains(string(out), want) {
+		c := command(t, binary, args...)
+		c.Dir = dir
+		c.Env = []string{"HOME=" + dir}
+		if out, err := c.CombinedOutput(); !strings.Contains(string(out), want) {
 			t.Errorf("%v: %s, %v", args, out, err)
 		}
 	}

@@ -28,9 +28,9 @@ func needsPlayground(t *testing.T, tools ...string) {
 func TestPlaygroundUnits(t *testing.T) {
 	t.Parallel()
 	needsPlayground(t)
-	command := exec.CommandContext(t.Context(), "node", "--test", "test/units.test.mjs", "test/session.test.mjs")
-	command.Dir = "playground"
-	if out, err := command.CombinedOutput(); err != nil {
+	node := command(t, "node", "--test", "test/units.test.mjs", "test/session.test.mjs")
+	node.Dir = "playground"
+	if out, err := node.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -50,10 +50,10 @@ func browse(t *testing.T, c *child, arguments ...string) {
 	if err := os.WriteFile(filepath.Join(shots, "photo.jpg"), photograph(t, 800, 600), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), "node", append([]string{"playground/test/browser.mjs", chromium, c.address, shots}, arguments...)...)
+	node := command(t, "node", append([]string{"playground/test/browser.mjs", chromium, c.address, shots}, arguments...)...)
 	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Run(); err != nil {
+	node.Stdout, node.Stderr = &stdout, &stderr
+	if err := node.Run(); err != nil {
 		t.Fatalf("%v\n%s\nscreenshots, if kept by -artifacts: %s", err, &stderr, shots)
 	}
 	t.Logf("milliseconds until the page can be used: %s", &stdout)

@@ -3,12 +3,15 @@
 package miniprogram_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // binary is where build puts the program.
@@ -62,7 +65,12 @@ func node(t *testing.T, arguments ...string) {
 	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(t.Context(), "node", arguments...)
+	// None needs so long even where the machine is busy; told so, node ends its children too.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, "node", arguments...)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = 10 * time.Second
 	c.Env = append(os.Environ(), "MINIPROFILE_BINARY="+binary)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("node %v: %v\n%s", arguments, err, out)

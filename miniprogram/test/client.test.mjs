@@ -41,6 +41,13 @@ async function clockAhead(ms, f) {
   try { return await f(); } finally { Date.now = now; }
 }
 
+/** Asks all timers that the client starts during f, with their milliseconds, whether they run by the clock. */
+async function timers(byTheClock, f) {
+  const { setTimeout: real } = globalThis;
+  globalThis.setTimeout = (end, ms, ...rest) => (byTheClock(ms, end) ? real(end, ms, ...rest) : 0);
+  try { return await f(); } finally { globalThis.setTimeout = real; }
+}
+
 /** The error that a call fails with. */
 async function failure(promise) {
   try { await promise; } catch (error) { return error; }
@@ -278,12 +285,18 @@ describe('repetition', () => {
   });
 
   test('an answer that never comes', async () => {
-    const { device, client } = start({ timeout: 300 });
+    const timeout = 12345; // its end comes when the device was silent, and not for those that are only slow
+    const { device, client } = start({ timeout });
     await client.login();
-    device.next('me', 'silent');
-    assert.ok((await client.me()).id);
-    device.next('updateProfile', 'silent');
-    assert.equal((await failure(client.updateProfile({ nickname: 'x' }))).code, 'TIMEOUT');
+    const ends = [];
+    device.onSilence = () => ends.forEach((end) => end());
+    await timers((ms, end) => ms !== timeout || !ends.push(end), async () => {
+      device.next('me', 'silent');
+      assert.ok((await client.me()).id);
+      device.next('updateProfile', 'silent');
+      assert.equal((await failure(client.updateProfile({ nickname: 'x' }))).code, 'TIMEOUT');
+    });
+    assert.equal(device.count('me'), 2);
   });
 
   test('a slow answer is waited for', async () => {
@@ -299,9 +312,10 @@ describe('repetition', () => {
     await client.login();
     const limited = (retryAfter) => ({ status: 200, data: JSON.stringify({ data: null, errors: [{ message: 'Too many.', extensions: { code: 'RATE_LIMITED', requestId: 'r1234567', retryAfter } }] }) });
     device.next('updateProfile', limited(1));
-    const begin = Date.now();
-    assert.equal((await client.updateProfile({ nickname: '慢慢来' })).nickname, '慢慢来');
-    assert.ok(Date.now() - begin >= 1000);
+    const pauses = [];
+    const user = await timers((ms) => ms === 20000 || pauses.push(ms), () => client.updateProfile({ nickname: '慢慢来' }));
+    assert.equal(user.nickname, '慢慢来');
+    assert.deepEqual(pauses, [1000]);
     device.next('updateProfile', limited(60));
     const error = await failure(client.updateProfile({ nickname: 'x' }));
     assert.deepEqual([error.code, error.retryAfter, error.requestId, error.retryable], ['RATE_LIMITED', 60, 'r1234567', true]);
@@ -657,7 +671,8 @@ describe('abort', () => {
     await client.login();
     device.offline = true;
     const call = client.me();
-    setTimeout(() => call.abort(), 100);
+    while (!device.failures) await new Promise(setImmediate);
+    call.abort();
     assert.equal((await failure(call)).code, 'ABORTED');
     device.offline = false;
     await client.me();
@@ -696,6 +711,7 @@ describe('other platforms', () => {
     assert.ok((await client.setAvatar('wxfile://tmp_1')).avatar);
     device.next('updateProfile', 'lost');
     assert.equal((await failure(client.updateProfile({ nickname: 'x' }))).code, 'NETWORK');
+    device.next('me', { slow: 10000 });
     const call = client.me();
     setImmediate(() => call.abort());
     assert.equal((await failure(call)).code, 'ABORTED');

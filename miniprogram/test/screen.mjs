@@ -80,7 +80,7 @@ function openPage(page) {
 
 /** Waits until something is so. */
 export async function until(what, f) {
-  const end = Date.now() + 10000;
+  const end = Date.now() + 60000;
   for (;;) {
     const value = await f();
     if (value) return value;

@@ -1,6 +1,7 @@
 // What a mini program has of the network, as it behaves on devices: success for any status, texts from uploadFile,
 // header names in whatever case, parts in whatever order, ten requests at a time; and it fails when it is told to.
 import http from 'node:http';
+import { setTimeout } from 'node:timers'; // a test may take those of the client in its hand
 
 /** The keys that a test can look at and turn. */
 export function makeDevice({ person = 'ming', storage = new Map(), files = new Map() } = {}) {
@@ -8,6 +9,10 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
     person, storage, files,
     /** What was sent, in order: {operation, variables, token, kind}. */
     sent: [],
+    /** How many requests the client was told the failure of. */
+    failures: 0,
+    /** Called when an answer was there that is kept silent about. */
+    onSilence: () => {},
     logins: 0,
     running: 0,
     peak: 0,
@@ -34,7 +39,10 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
       if (over) return;
       over = true;
       device.running--;
-      later(options.fail, { errMsg: `${kind}:fail ${errMsg}`, errno });
+      later(() => {
+        options.fail?.({ errMsg: `${kind}:fail ${errMsg}`, errno });
+        device.failures++;
+      });
     };
     const task = {
       abort() { request?.destroy(); fail('abort', 600004); },
@@ -55,7 +63,7 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
       let data = text;
       if (kind === 'request') { try { data = JSON.parse(text); } catch { /* it stays a text */ } }
       const answer = { data, statusCode, errMsg: `${kind}:ok`, ...(kind === 'request' && { header, cookies: [] }) };
-      if (fault === 'silent') return;
+      if (fault === 'silent') return device.onSilence();
       if (fault === 'lost') return fail('interrupted', 600003);
       over = true;
       device.running--;

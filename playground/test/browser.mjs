@@ -41,7 +41,7 @@ async function open(options, path = '/') {
   context.on('console', (message) => ['error', 'warning'].includes(message.type()) && problems.push(`${message.type()}: ${message.text()}`))
   context.on('weberror', (error) => problems.push(error.error().stack))
   const page = await context.newPage()
-  page.setDefaultTimeout(30_000)
+  context.setDefaultTimeout(60_000)
   const started = Date.now()
   await page.goto(origin + path)
   await page.locator('.query .view-line').first().waitFor()
@@ -167,7 +167,7 @@ async function sandbox() {
   // Chinese, and that it lasts; who is signed in lasts as long as the tab, and no longer.
   await page.locator('[data-test=language]').click()
   await page.getByRole('button', { name: '运行', exact: true }).waitFor()
-  assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN')
+  await page.locator('html[lang=zh-CN]').waitFor()
   await page.reload()
   await page.getByRole('button', { name: '运行', exact: true }).waitFor()
   await account.waitFor()
@@ -255,7 +255,7 @@ async function sandbox() {
   await dark.locator('.panel').getByText('字段浏览器').waitFor()
   await shoot(dark, '7-dark-explorer')
   await dark.locator('[data-test=theme]').click()
-  assert.notEqual(await shade(), night)
+  await dark.waitForFunction((was) => getComputedStyle(document.querySelector('.playground')).backgroundColor !== was, night)
   await dark.context().close()
 
   // A phone: all is there, nothing is wider than the screen.
@@ -268,10 +268,10 @@ async function sandbox() {
   await phone.locator('[data-test=file]').setInputFiles(join(folder, 'photo.jpg'))
   await run(phone)
   await phone.waitForFunction(() => document.querySelector('img[data-test=picture]')?.naturalWidth === 512)
-  assert.ok(await phone.locator('.json').isVisible(), 'a phone shows the answer when it comes')
+  await phone.locator('.json').waitFor() // a phone shows the answer when it comes
   await shoot(phone, '9-phone-answer')
   await phone.locator('.panes [data-pane=variables]').tap()
-  assert.ok(await phone.locator('.side').isVisible())
+  await phone.locator('.side').waitFor()
   await phone.locator('[data-test=copy-as]').tap()
   await shoot(phone, '10-phone-copy')
   for (const width of [390, 320]) {
