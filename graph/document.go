@@ -54,6 +54,9 @@ func (c *checker) check(key []byte) (*document, []*Fault) {
 	if err := json.Unmarshal(key, &text); err != nil {
 		return nil, []*Fault{badRequest("The query is not a valid JSON string.")}
 	}
+	if fault := scan(text); fault != nil {
+		return nil, []*Fault{fault}
+	}
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, MaxTokens)
 	if err != nil {
 		return nil, []*Fault{c.words.parseFault(err)}
