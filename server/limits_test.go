@@ -66,6 +66,16 @@ func TestAddress(t *testing.T) {
 		{"10.1.2.3:1", []string{"6.6.6.6", "1.1.1.1, 10.9.9.9"}, "1.1.1.1"},
 		{"10.1.2.3:1", []string{"1.1.1.1:5555"}, "1.1.1.1"},
 		{"10.1.2.3:1", []string{"[2001:db8:1:2:3::4]:5555"}, "2001:db8:1:2::"},
+		{"10.1.2.3:1", []string{"[2001:db8:1:2:3::4]"}, "2001:db8:1:2::"},
+		{"10.1.2.3:1", []string{"6.6.6.6, 2001:db8:1:2:ffff:ffff:ffff:ffff"}, "2001:db8:1:2::"},
+		{"[2001:db8:1:2:a::1]:1", []string{"1.1.1.1"}, "2001:db8:1:2::"}, // no proxy of ours
+		{"[::1]:1", []string{"1.1.1.1, fe80::1%eth0"}, "fe80::"},
+		{"10.1.2.3:1", []string{"1.1.1.1", ""}, "1.1.1.1"},
+		{"10.1.2.3:1", []string{"1.1.1.1", "6.6.6.6, x"}, "10.1.2.3"},
+		{"10.1.2.3:1", []string{"1.1.1.1, , 10.9.9.9"}, "10.9.9.9"},
+		{"10.1.2.3:1", []string{"10.9.9.9", "10.8.8.8"}, "10.9.9.9"},
+		{"10.1.2.3:1", []string{"1.1.1.1, 0x7f.1"}, "10.1.2.3"},
+		{"10.1.2.3:1", []string{"01.1.1.1"}, "10.1.2.3"},
 		{"10.1.2.3:1", []string{"1.1.1.1, unknown, 10.9.9.9"}, "10.9.9.9"},
 		{"10.1.2.3:1", []string{"1.1.1.1,"}, "10.1.2.3"},
 		{"10.1.2.3:1", []string{"10.7.7.7"}, "10.7.7.7"},
@@ -203,6 +213,19 @@ func TestLimits(t *testing.T) {
 			t.Error("a flood of requests is one of the log")
 		}
 	})
+	t.Run("network of IPv6", func(t *testing.T) {
+		t.Parallel()
+		h, refused := limited(t, Limits{Address: hour(2)}, nil)
+		for _, address := range []string{"2001:db8:1:2::1", "[2001:db8:1:2:ffff:eeee:dddd:cccc]:4711"} {
+			check(t, h.send(t, from(address, "", me)), "UNAUTHENTICATED", 200)
+		}
+		check(t, h.send(t, from("2001:db8:1:2:3:4:5:6", "", me)), "RATE_LIMITED", 429)
+		check(t, h.send(t, from("6.6.6.6, 2001:db8:1:2::7", "", me)), "RATE_LIMITED", 429)
+		check(t, h.send(t, from("2001:db8:1:3::1", "", me)), "UNAUTHENTICATED", 200)
+		if got := refused(); got != "address address" {
+			t.Error(got)
+		}
+	})
 	t.Run("login", func(t *testing.T) {
 		t.Parallel()
 		h, refused := limited(t, Limits{Login: hour(3)}, nil)
@@ -293,15 +316,18 @@ func TestLoadIsShed(t *testing.T) {
 	for range most {
 		<-wechat.begun
 	}
-	for range 100 {
+	times := make([]time.Duration, 100)
+	for n := range times {
 		began := time.Now()
 		a := h.send(t, from("1.1.1.1", "", `{ me { id } }`))
+		times[n] = time.Since(began)
 		if e := a.Errors[0].Extensions; a.StatusCode != 503 || e.Code != "UPSTREAM_UNAVAILABLE" || e.RetryAfter != 1 || a.Header.Get("Retry-After") != "1" {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
-		if took := time.Since(began); took > 50*time.Millisecond {
-			t.Errorf("refused after %v", took)
-		}
+	}
+	slices.Sort(times)
+	if median := times[len(times)/2]; median > 50*time.Millisecond { // one alone may meet a busy machine
+		t.Errorf("refused after %v", median)
 	}
 	if a := h.send(t, httptest.NewRequest("GET", "/readyz", nil)); a.StatusCode != 200 {
 		t.Error("health is shed")

@@ -330,12 +330,16 @@ func TestAPushIsAnsweredAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); h.core.RunJobs(ctx, nil) }()
-	start := time.Now()
-	if w := h.pushed(t, componentPath, string(auth.PushAuthorized)); w.Body.String() != "success" {
-		t.Errorf("answered %s", w.Body)
-	}
-	if took := time.Since(start); took > 100*time.Millisecond {
-		t.Errorf("took %v", took)
+	// WeChat answers when this test is at its end, so whoever waits for it is late.
+	answered := make(chan string, 1)
+	go func() { answered <- h.pushed(t, componentPath, string(auth.PushAuthorized)).Body.String() }()
+	select {
+	case got := <-answered:
+		if got != "success" {
+			t.Errorf("answered %s", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the answer waits for WeChat")
 	}
 	cancel()
 	close(weChat.slow)
