@@ -9,8 +9,9 @@
 //	  - the memory of the idle server, and the time from its start to its first
 //	    answer, with an empty store and with many users (-users).
 //
-// go run ./bench -soak 10m drives it for ten minutes, with hostile requests among
-// the others, and fails when memory or goroutines grow.
+// go run ./bench -soak 10m drives it for ten minutes with all that clients send and
+// with what nobody should, and fails when an answer is wrong, or when memory or
+// goroutines grow; soak.go says how that is judged.
 //
 // Each target is a process of its own; they take turns, and the table has the
 // medians over the rounds. The machine is shared with the load, so only the
@@ -18,6 +19,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -27,6 +29,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,7 +41,7 @@ func main() {
 	log.SetFlags(0)
 	rounds := flag.Int("rounds", 5, "how often each target is driven")
 	length := flag.Duration("length", 3*time.Second, "how long each time")
-	clients := flag.Int("clients", 32, "how many clients at once")
+	clients := flag.Int("clients", 0, "how many clients at once; 0 means 32, for a soak 32 for each processor")
 	users := flag.Int("users", 1_000_000, "how many users lie in the store of the second start; 0 leaves it out")
 	limits := flag.String("rate-limits", "off", "the server's setting of that name: one machine's load would be refused")
 	soakTime := flag.Duration("soak", 0, "drive the server for so long instead, and see that its memory and goroutines stay flat")
@@ -48,16 +51,16 @@ func main() {
 	if *limit != "" {
 		log.Fatal(serveLimit(*limit, *listen))
 	}
-	os.Setenv("MINIPROFILE_RATE_LIMITS", *limits)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if *soakTime > 0 {
-		if err := soak(ctx, *soakTime, *clients); err != nil {
+		if err := soak(ctx, *soakTime, cmp.Or(*clients, 32*runtime.NumCPU())); err != nil {
 			log.Fatal(err)
 		}
 		return
 	}
-	if err := run(ctx, *rounds, *length, *clients, *users); err != nil {
+	os.Setenv("MINIPROFILE_RATE_LIMITS", *limits)
+	if err := run(ctx, *rounds, *length, cmp.Or(*clients, 32), *users); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -209,9 +212,9 @@ type child struct {
 	address string
 }
 
-func (p *child) stop() {
+func (p *child) stop() error {
 	p.cmd.Process.Signal(os.Interrupt)
-	p.cmd.Wait()
+	return p.cmd.Wait()
 }
 
 // memory returns the resident memory in MiB, now.
