@@ -51,7 +51,7 @@ func TestTraces(t *testing.T) {
 	const caller = "0af7651916cd43dd8448eb211c80319c"
 	r, _ := http.NewRequest("POST", "http://"+c.address+"/graphql?token=secretquery", strings.NewReader(`{"query":"query Secretname { secretalias: me { id } }"}`))
 	r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + tokens.AccessToken},
-		"Traceparent": {"00-" + caller + "-b7ad6b7169203331-01"}, "User-Agent": {"secretagent"}}
+		"Traceparent": {"00-" + caller + "-b7ad6b7169203331-01"}, "Tracestate": {"secret=secretstate"}, "User-Agent": {"secretagent"}}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil || answer.StatusCode != 200 {
 		t.Fatal(err)

@@ -39,12 +39,18 @@ func asks(doc *ast.QueryDocument, operation *ast.OperationDefinition) asked {
 		}
 	}
 	walk(operation.SelectionSet)
+	if a.field == "" {
+		a.field = "schema" // __typename alone
+	}
 	return a
 }
 
 func (a *asked) add(name string) {
 	if name == "login" {
 		a.logins++
+	}
+	if name == "__typename" {
+		return // some clients add it to everything
 	}
 	if strings.HasPrefix(name, "__") {
 		name = "schema"

@@ -572,7 +572,7 @@ func TestField(t *testing.T) {
 	for query, want := range map[string]string{
 		`query Secret { secret: me { id } }`:                          "me",
 		`{ a: me { id } b: me { id } }`:                               "me",
-		`{ me { id } __typename }`:                                    "several",
+		`{ me { id } __typename }`:                                    "me",
 		`mutation { a: login(input: {code: "x"}) { created } }`:       "login",
 		`{ ...F } fragment F on Query { ... on Query { me { id } } }`: "me",
 		`mutation { logout { ended } refreshSession(input: {refreshToken: "x"}) { tokens { accessToken } } }`: "several",

@@ -10,6 +10,6 @@
 //
 // Labels and attributes are words of ours: routes, fields of the schema, methods
 // of the contracts, codes of errors, numbers of WeChat's. Nothing that a client
-// sent is in them, so no client can read another's secret there, nor make the
-// number of series grow.
+// sent is in them but the ids of a traceparent, so no client can read another's
+// secret there, nor make the number of series grow.
 package observe

@@ -88,6 +88,8 @@ func (t *Traces) Request(r *http.Request, route string) (context.Context, func(f
 		return r.Context(), func(string, string, int) {}
 	}
 	ctx := t.take.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	// Its tracestate is a text of the client's.
+	ctx = trace.ContextWithRemoteSpanContext(ctx, trace.SpanContextFromContext(ctx).WithTraceState(trace.TraceState{}))
 	ctx, span := t.tracer.Start(ctx, route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.route", route)))
 	return ctx, func(field, code string, status int) {
 		span.SetAttributes(attribute.Int("http.response.status_code", status))

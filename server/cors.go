@@ -24,7 +24,7 @@ func ParseOrigins(texts []string) ([]string, error) {
 
 var (
 	varyOrigin   = []string{"Origin"}
-	corsExposed  = []string{"X-Request-Id, Retry-After"}
+	corsExposed  = []string{"Date, Retry-After, X-Request-Id"}
 	corsMethods  = []string{"GET, POST, HEAD"}
 	corsHeaders  = []string{"Authorization, Content-Type, Accept, X-Request-Id, Traceparent"}
 	corsLife     = []string{"7200"}

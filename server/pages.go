@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -101,7 +100,7 @@ func (s *Server) jwks(x *exchange, _ *http.Request) {
 // pointers tells programs where everything is, and leads browsers to the playground.
 func (s *Server) pointers(x *exchange, r *http.Request) {
 	if s.page != nil {
-		x.Header().Set("Vary", "Accept")
+		x.Header().Add("Vary", "Accept")
 		if strings.Contains(r.Header.Get("Accept"), "text/html") {
 			x.Header().Set("Cache-Control", "no-cache")
 			http.Redirect(x, r, playground.Path, http.StatusFound)
@@ -126,26 +125,19 @@ func (s *Server) readyz(x *exchange, r *http.Request) {
 		Status       string            `json:"status"`
 		Dependencies map[string]string `json:"dependencies"`
 	}{"ready", map[string]string{}}
-	var failure error
 	for name, err := range askAll(r.Context(), s.ready) {
 		state.Dependencies[name] = "ready"
 		if err != nil {
-			state.Dependencies[name] = "not ready"
-			failure = errors.Join(failure, fmt.Errorf("%s: %w", name, err))
+			state.Dependencies[name], state.Status = "not ready", "not ready"
 		}
 	}
 	if s.draining.Load() {
-		failure = errors.Join(failure, errDraining)
+		state.Status = "stopping"
 	}
-	if failure == nil {
+	if state.Status == "ready" {
 		body, _ := json.Marshal(state)
 		x.page("application/json", "no-store", body)
 		return
-	}
-	s.log.LogAttrs(r.Context(), slog.LevelWarn, "not ready", slog.String("request", x.call.RequestID), slog.String("error", failure.Error()))
-	state.Status = "not ready"
-	if s.draining.Load() {
-		state.Status = "stopping"
 	}
 	x.failWith(graph.FaultOf(auth.ErrUpstream), state)
 }

@@ -20,6 +20,7 @@ var errDraining = fmt.Errorf("%w: the server is stopping", auth.ErrUpstream)
 // within a second: probes must be no load.
 type readiness struct {
 	check func(context.Context) error
+	tell  func(error) // of each failure that was found; nil for nobody
 
 	mu   sync.Mutex
 	last *answer
@@ -56,7 +57,11 @@ func (r *readiness) ask(ctx context.Context) error {
 	if a == nil || a.old() {
 		a = &answer{done: make(chan struct{})}
 		r.last = a
-		go a.find(r.check)
+		go func() {
+			if a.find(r.check); a.err != nil && r.tell != nil {
+				r.tell(a.err)
+			}
+		}()
 	}
 	r.mu.Unlock()
 	select {

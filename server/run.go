@@ -86,11 +86,17 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// errorLog takes the complaints of net/http, which are of connections.
+// errorLog takes the complaints of net/http, which are of connections. Of a failed
+// handshake it does not say why: that may be the client's own words, and anyone can
+// make any number of them.
 type errorLog struct{ log *slog.Logger }
 
 func (e errorLog) Write(text []byte) (int, error) {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	if handshake := "TLS handshake error"; strings.Contains(line, handshake) {
+		e.log.Debug("http", "error", handshake)
+		return len(text), nil
+	}
 	e.log.Warn("http", "error", line)
 	return len(text), nil
 }

@@ -109,6 +109,9 @@ func New(config Config) *Server {
 	}
 	s.graph = graph.New(config.Core, options)
 	s.ready = map[string]*readiness{"store": {check: config.Core.StoreReady}, "objects": {check: config.Core.ObjectsReady}}
+	for name, r := range s.ready {
+		r.tell = func(err error) { s.log.Warn("not ready", "dependency", name, "error", err.Error()) }
+	}
 	s.version, _ = json.Marshal(map[string]string{"version": config.Version})
 	index := map[string]string{
 		"name": "miniprofile", "version": config.Version, "graphql": "/graphql", "schema": "/schema.graphql",

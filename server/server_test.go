@@ -324,9 +324,13 @@ func TestReadiness(t *testing.T) {
 			t.Errorf("asked %d times", asked.Load())
 		}
 		time.Sleep(readyLife + time.Millisecond)
+		var told []error
+		r.tell = func(err error) { told = append(told, err) }
 		r.ask(t.Context())
-		if asked.Load() != 2 {
-			t.Errorf("asked %d times", asked.Load())
+		r.ask(t.Context())
+		synctest.Wait()
+		if asked.Load() != 2 || len(told) != 1 || told[0] != fail {
+			t.Errorf("asked %d times, told %v", asked.Load(), told)
 		}
 		stuck := make(chan struct{})
 		r = &readiness{check: func(context.Context) error { <-stuck; return nil }}

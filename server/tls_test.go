@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -195,5 +196,43 @@ func TestCORS(t *testing.T) {
 	h.Server = New(Config{Core: h.core})
 	if a := preflight(ours); a.StatusCode != 405 || a.Header.Get("Vary") != "" {
 		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
+}
+
+// A handshake that fails is no news, and what the client says in it is not told.
+func TestFailedHandshakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, certFile, keyFile, 1)
+	certificate, err := OpenCertificate(certFile, keyFile, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out lines
+	log := NewLog(&out)
+	h := start(t)
+	h.Server = New(Config{Core: h.core, Certificate: certificate, Logger: log.Logger(slog.LevelDebug, false)})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx, listener) }()
+	for range 3 {
+		c, err := tls.Dial("tcp", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"what a client says"}})
+		if err == nil {
+			c.Close()
+			t.Error("spoke a protocol that is not known")
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	log.Flush()
+	if text := out.String(); strings.Contains(text, "a client says") || strings.Contains(text, "WARN") || !strings.Contains(text, "TLS handshake error") {
+		t.Errorf("log: %s", text)
 	}
 }
