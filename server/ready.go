@@ -14,8 +14,6 @@ const (
 	readyLife = time.Second     // of an answer
 )
 
-var errDraining = fmt.Errorf("%w: the server is stopping", auth.ErrUpstream)
-
 // readiness asks whether something is ready, once for all who want to know
 // within a second: probes must be no load.
 type readiness struct {
