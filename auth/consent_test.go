@@ -36,50 +36,51 @@ func (c *Core) consents(t testing.TB, token string) []*Consent {
 
 func TestConsentIsDemanded(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	w.configure = func(config *Config) { config.RequireConsent = true }
-	c := w.replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	w.wechat.openData = map[string]OpenData{"data": {Nickname: "n", Gender: 1, At: c.now()}}
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) { config.RequireConsent = true }
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		w.wechat.openData = map[string]OpenData{"data": {Nickname: "n", Gender: 1, At: c.now()}}
 
-	_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set("n")})
-	mustLackConsent(t, err, "nickname")
-	_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
-	mustLackConsent(t, err, "avatar")
-	_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~1~1"))
-	mustLackConsent(t, err, "phone")
-	_, err = c.ImportWeChatProfile(t.Context(), token, ImportWeChatProfileInput{EncryptedData: ptr("data"), IV: ptr("iv")})
-	mustLackConsent(t, err, "nickname")
-	if len(w.blobs(t)) != 0 || len(w.wechat.sent) > 1 || len(w.records(t, kindConsents)) != 0 {
-		t.Error("something happened without a consent")
-	}
-	// To clear needs none.
-	c.update(t, token, UpdateProfileInput{Nickname: cleared[string](), Avatar: cleared[Upload]()})
+		_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set("n")})
+		mustLackConsent(t, err, "nickname")
+		_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
+		mustLackConsent(t, err, "avatar")
+		_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~1~1"))
+		mustLackConsent(t, err, "phone")
+		_, err = c.ImportWeChatProfile(t.Context(), token, ImportWeChatProfileInput{EncryptedData: ptr("data"), IV: ptr("iv")})
+		mustLackConsent(t, err, "nickname")
+		if len(w.blobs(t)) != 0 || len(w.wechat.sent) > 1 || len(w.records(t, kindConsents)) != 0 {
+			t.Error("something happened without a consent")
+		}
+		// To clear needs none.
+		c.update(t, token, UpdateProfileInput{Nickname: cleared[string](), Avatar: cleared[Upload]()})
 
-	// With the data, ...
-	u := c.update(t, token, UpdateProfileInput{Nickname: set("小明"), Consent: consentTo(ScopeNickname)})
-	if u.Nickname == nil {
-		t.Error("not set")
-	}
-	// ... which holds for the next time, but not for another scope.
-	c.update(t, token, UpdateProfileInput{Nickname: set("大明")})
-	_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set("n"), Gender: set(GenderMale)})
-	mustLackConsent(t, err, "gender")
-	// By itself.
-	if _, err := c.RecordConsent(t.Context(), token, RecordConsentInput{*consentTo(ScopeGender, ScopePhone, ScopeGender)}); err != nil {
-		t.Fatal(err)
-	}
-	c.update(t, token, UpdateProfileInput{Gender: set(GenderMale)})
-	c.bind(t, token, byCode("phone~1~1"))
-	if n := len(c.consents(t, token)); n != 3 {
-		t.Errorf("%d consents", n)
-	}
-	_, err = c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{[]ConsentScope{ScopeGender}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{Gender: set(GenderMale)})
-	mustLackConsent(t, err, "gender")
+		// With the data, ...
+		u := c.update(t, token, UpdateProfileInput{Nickname: set("小明"), Consent: consentTo(ScopeNickname)})
+		if u.Nickname == nil {
+			t.Error("not set")
+		}
+		// ... which holds for the next time, but not for another scope.
+		c.update(t, token, UpdateProfileInput{Nickname: set("大明")})
+		_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set("n"), Gender: set(GenderMale)})
+		mustLackConsent(t, err, "gender")
+		// By itself.
+		if _, err := c.RecordConsent(t.Context(), token, RecordConsentInput{*consentTo(ScopeGender, ScopePhone, ScopeGender)}); err != nil {
+			t.Fatal(err)
+		}
+		c.update(t, token, UpdateProfileInput{Gender: set(GenderMale)})
+		c.bind(t, token, byCode("phone~1~1"))
+		if n := len(c.consents(t, token)); n != 3 {
+			t.Errorf("%d consents", n)
+		}
+		_, err = c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{[]ConsentScope{ScopeGender}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.UpdateProfile(t.Context(), token, UpdateProfileInput{Gender: set(GenderMale)})
+		mustLackConsent(t, err, "gender")
+	})
 }
 
 func TestWithdrawingDeletesWhatWasCovered(t *testing.T) {
@@ -138,40 +139,43 @@ func TestWithdrawingDeletesWhatWasCovered(t *testing.T) {
 
 func TestConsentInput(t *testing.T) {
 	t.Parallel()
-	c := newWorld().replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	for name, in := range map[string]ConsentInput{
-		"no scope":   {Purpose: "p", PolicyVersion: "1"},
-		"no purpose": {Scopes: scopes, PolicyVersion: "1"},
-		"no version": {Scopes: scopes, Purpose: "p"},
-		"unknown":    {Scopes: []ConsentScope{"SHOE_SIZE"}, Purpose: "p", PolicyVersion: "1"},
-	} {
-		if _, err := c.RecordConsent(t.Context(), token, RecordConsentInput{in}); err == nil {
-			t.Errorf("%s: accepted", name)
-		} else {
-			mustBeInvalid(t, err, "consent")
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		for name, in := range map[string]ConsentInput{
+			"no scope":   {Purpose: "p", PolicyVersion: "1"},
+			"no purpose": {Scopes: scopes, PolicyVersion: "1"},
+			"no version": {Scopes: scopes, Purpose: "p"},
+			"unknown":    {Scopes: []ConsentScope{"SHOE_SIZE"}, Purpose: "p", PolicyVersion: "1"},
+		} {
+			if _, err := c.RecordConsent(t.Context(), token, RecordConsentInput{in}); err == nil {
+				t.Errorf("%s: accepted", name)
+			} else {
+				mustBeInvalid(t, err, "consent")
+			}
 		}
-	}
-	_, err := c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{})
-	mustBeInvalid(t, err, "scopes")
+		_, err := c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{})
+		mustBeInvalid(t, err, "scopes")
+	})
 }
 
 // An update that counts on a consent loses against a withdrawal that was faster.
 func TestWithdrawalWinsOverAnUpdateUnderWay(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	w.configure = func(config *Config) { config.RequireConsent = true }
-	c := w.replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	if _, err := c.RecordConsent(t.Context(), token, RecordConsentInput{*consentTo(ScopeAvatar)}); err != nil {
-		t.Fatal(err)
-	}
-	// While the picture is being stored, the user withdraws.
-	w.wrapObjects = slowPut(func() {
-		if _, err := c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{[]ConsentScope{ScopeAvatar}}); err != nil {
-			t.Error(err)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) { config.RequireConsent = true }
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		if _, err := c.RecordConsent(t.Context(), token, RecordConsentInput{*consentTo(ScopeAvatar)}); err != nil {
+			t.Fatal(err)
 		}
+		// While the picture is being stored, the user withdraws.
+		w.wrapObjects = slowPut(func() {
+			if _, err := c.WithdrawConsent(t.Context(), token, WithdrawConsentInput{[]ConsentScope{ScopeAvatar}}); err != nil {
+				t.Error(err)
+			}
+		})
+		_, err := w.replica(t).UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
+		mustLackConsent(t, err, "avatar")
 	})
-	_, err := w.replica(t).UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
-	mustLackConsent(t, err, "avatar")
 }

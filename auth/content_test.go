@@ -30,57 +30,54 @@ func (h putHook) Put(ctx context.Context, key string, r io.Reader, size int64, c
 	return h.Objects.Put(ctx, key, r, size, contentType)
 }
 
-func checking(accept bool) *world {
-	w := newWorld()
-	w.checks(accept)
-	return w
-}
-
 func (w *world) checks(accept bool) {
 	w.configure = func(config *Config) { config.CheckContent, config.AcceptDoubtful = true, accept }
 }
 
 func TestNicknamesAreJudgedBefore(t *testing.T) {
 	t.Parallel()
-	for _, accept := range []bool{false, true} {
-		w := checking(accept)
-		c := w.replica(t)
-		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-		w.wechat.texts = map[string]error{
-			"bad": said(VerdictRisky), "hm": said(VerdictReview), "unseen": ErrNotSeen,
-			"quota": &LaterError{ErrRateLimited, time.Hour}, "away": ErrUpstream,
-		}
-		for name, want := range map[string][2]error{
-			"good": {nil, nil}, "bad": {ErrContentRejected, ErrContentRejected}, "hm": {ErrContentRejected, nil},
-			"unseen": {ErrContentRejected, nil}, "quota": {ErrRateLimited, nil}, "away": {ErrUpstream, ErrUpstream},
-		} {
-			want := want[map[bool]int{false: 0, true: 1}[accept]]
-			_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set(name)})
-			me, failed := c.Me(t.Context(), token)
-			if failed != nil {
-				t.Fatal(failed)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		for _, accept := range []bool{false, true} {
+			w := w.fresh(t)
+			w.checks(accept)
+			c := w.replica(t)
+			token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+			w.wechat.texts = map[string]error{
+				"bad": said(VerdictRisky), "hm": said(VerdictReview), "unseen": ErrNotSeen,
+				"quota": &LaterError{ErrRateLimited, time.Hour}, "away": ErrUpstream,
 			}
-			written := me.Nickname != nil && *me.Nickname == name
-			if want == nil && (err != nil || !written) {
-				t.Errorf("accept %t, %s: %v", accept, name, err)
-			}
-			if want != nil {
-				if mustBe(t, err, want); written {
-					t.Errorf("accept %t, %s: written", accept, name)
+			for name, want := range map[string][2]error{
+				"good": {nil, nil}, "bad": {ErrContentRejected, ErrContentRejected}, "hm": {ErrContentRejected, nil},
+				"unseen": {ErrContentRejected, nil}, "quota": {ErrRateLimited, nil}, "away": {ErrUpstream, ErrUpstream},
+			} {
+				want := want[map[bool]int{false: 0, true: 1}[accept]]
+				_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Nickname: set(name)})
+				me, failed := c.Me(t.Context(), token)
+				if failed != nil {
+					t.Fatal(failed)
+				}
+				written := me.Nickname != nil && *me.Nickname == name
+				if want == nil && (err != nil || !written) {
+					t.Errorf("accept %t, %s: %v", accept, name, err)
+				}
+				if want != nil {
+					if mustBe(t, err, want); written {
+						t.Errorf("accept %t, %s: written", accept, name)
+					}
 				}
 			}
+			// What is there already is not judged again.
+			c.update(t, token, UpdateProfileInput{Nickname: set("good")})
+			n := len(w.wechat.texted)
+			c.update(t, token, UpdateProfileInput{Nickname: set("good"), Gender: set(GenderMale)})
+			if len(w.wechat.texted) != n {
+				t.Error("judged again")
+			}
+			w.wechat.openData = map[string]OpenData{"data": {Nickname: "bad", At: c.now()}}
+			_, err := c.ImportWeChatProfile(t.Context(), token, ImportWeChatProfileInput{EncryptedData: ptr("data"), IV: ptr("iv"), Overwrite: true})
+			mustBe(t, err, ErrContentRejected)
 		}
-		// What is there already is not judged again.
-		c.update(t, token, UpdateProfileInput{Nickname: set("good")})
-		n := len(w.wechat.texted)
-		c.update(t, token, UpdateProfileInput{Nickname: set("good"), Gender: set(GenderMale)})
-		if len(w.wechat.texted) != n {
-			t.Error("judged again")
-		}
-		w.wechat.openData = map[string]OpenData{"data": {Nickname: "bad", At: c.now()}}
-		_, err := c.ImportWeChatProfile(t.Context(), token, ImportWeChatProfileInput{EncryptedData: ptr("data"), IV: ptr("iv"), Overwrite: true})
-		mustBe(t, err, ErrContentRejected)
-	}
+	})
 }
 
 // verdict pushes a verdict on the nth picture.
@@ -148,81 +145,88 @@ func TestPicturesAreJudgedAfter(t *testing.T) {
 // A verdict that comes before its trace id is stored is tried again.
 func TestAVerdictThatOvertakes(t *testing.T) {
 	t.Parallel()
-	w := checking(false)
-	c := w.replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
-	// The push is handled first: its job fails, and is due again in a second.
-	query, body := pushed(t, Push{Event: PushMediaChecked, AppID: testApp, TraceID: "trace-1", Verdict: VerdictPass, At: c.now(), ID: "x"})
-	if err := c.Push(t.Context(), testApp, query, body); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range w.records(t, kindJobs) {
-		if job, _ := decode[jobRecord](r); job.Kind == jobPush {
-			if err := c.take(t.Context(), r); err == nil {
-				t.Error("an unknown trace id is no failure")
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.checks(false)
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
+		// The push is handled first: its job fails, and is due again in a second.
+		query, body := pushed(t, Push{Event: PushMediaChecked, AppID: testApp, TraceID: "trace-1", Verdict: VerdictPass, At: c.now(), ID: "x"})
+		if err := c.Push(t.Context(), testApp, query, body); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range w.records(t, kindJobs) {
+			if job, _ := decode[jobRecord](r); job.Kind == jobPush {
+				if err := c.take(t.Context(), r); err == nil {
+					t.Error("an unknown trace id is no failure")
+				}
 			}
 		}
-	}
-	c.runJobs(t)
-	if got := c.avatar(t, token); got != AvatarPending {
-		t.Fatalf("the status is %s", got)
-	}
-	w.clock.add(time.Second)
-	c.runJobs(t)
-	if got := c.avatar(t, token); got != AvatarAccepted {
-		t.Errorf("the status is %s", got)
-	}
+		c.runJobs(t)
+		if got := c.avatar(t, token); got != AvatarPending {
+			t.Fatalf("the status is %s", got)
+		}
+		w.clock.add(time.Second)
+		c.runJobs(t)
+		if got := c.avatar(t, token); got != AvatarAccepted {
+			t.Errorf("the status is %s", got)
+		}
+	})
 }
 
 func TestPicturesThatWeChatCannotJudge(t *testing.T) {
 	t.Parallel()
-	for _, accept := range []bool{false, true} {
-		want := AvatarStatus("")
-		if accept {
-			want = AvatarAccepted
-		}
-		for name, arrange := range map[string]func(w *world){
-			"no verdict":  func(*world) {},
-			"not seen":    func(w *world) { w.wechat.checkFails = ErrNotSeen },
-			"quota":       func(w *world) { w.wechat.checkFails = ErrRateLimited },
-			"away":        func(w *world) { w.wechat.checkFails = ErrUpstream },
-			"no token":    func(w *world) { w.wechat.tokenFails = ErrMisconfigured },
-			"token stale": func(w *world) { w.wechat.expire() },
-		} {
-			w := checking(accept)
-			c := w.replica(t)
-			arrange(w)
-			token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-			c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
-			c.runJobs(t)
-			w.clock.add(DefaultPictureTimeout)
-			c.runJobs(t)
-			c.runJobs(t)
-			token = c.mustLogin(t, "ming~2").Tokens.AccessToken
-			if got := c.avatar(t, token); got != want {
-				t.Errorf("%s, accept %t: the status is %q", name, accept, got)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		for _, accept := range []bool{false, true} {
+			want := AvatarStatus("")
+			if accept {
+				want = AvatarAccepted
+			}
+			for name, arrange := range map[string]func(w *world){
+				"no verdict":  func(*world) {},
+				"not seen":    func(w *world) { w.wechat.checkFails = ErrNotSeen },
+				"quota":       func(w *world) { w.wechat.checkFails = ErrRateLimited },
+				"away":        func(w *world) { w.wechat.checkFails = ErrUpstream },
+				"no token":    func(w *world) { w.wechat.tokenFails = ErrMisconfigured },
+				"token stale": func(w *world) { w.wechat.expire() },
+			} {
+				w := w.fresh(t)
+				w.checks(accept)
+				c := w.replica(t)
+				arrange(w)
+				token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+				c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
+				c.runJobs(t)
+				w.clock.add(DefaultPictureTimeout)
+				c.runJobs(t)
+				c.runJobs(t)
+				token = c.mustLogin(t, "ming~2").Tokens.AccessToken
+				if got := c.avatar(t, token); got != want {
+					t.Errorf("%s, accept %t: the status is %q", name, accept, got)
+				}
 			}
 		}
-	}
+	})
 }
 
 // A verdict on a picture that was replaced meanwhile does nothing to the new one.
 func TestAVerdictOnAReplacedPicture(t *testing.T) {
 	t.Parallel()
-	w := checking(false)
-	c := w.replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
-	c.runJobs(t)
-	c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 2)))})
-	w.verdict(t, c, 1, VerdictRisky, "a")
-	c.runJobs(t)
-	if got := c.avatar(t, token); got != AvatarPending {
-		t.Errorf("the status is %q", got)
-	}
-	w.verdict(t, c, 2, VerdictPass, "b")
-	if got := c.avatar(t, token); got != AvatarAccepted {
-		t.Errorf("the status is %q", got)
-	}
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.checks(false)
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
+		c.runJobs(t)
+		c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 2)))})
+		w.verdict(t, c, 1, VerdictRisky, "a")
+		c.runJobs(t)
+		if got := c.avatar(t, token); got != AvatarPending {
+			t.Errorf("the status is %q", got)
+		}
+		w.verdict(t, c, 2, VerdictPass, "b")
+		if got := c.avatar(t, token); got != AvatarAccepted {
+			t.Errorf("the status is %q", got)
+		}
+	})
 }

@@ -30,7 +30,8 @@ type world struct {
 	secrets     []string
 	readOnly    bool          // of the replicas made from now on
 	configure   func(*Config) // when set, has the last word
-	// When set, in the place of space: a store of another driver.
+	// When set, in the place of space: a store and objects of files, in a folder.
+	folder  string
 	store   drivers.Store
 	objects drivers.Objects
 }
@@ -55,18 +56,36 @@ func onEachDriver(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld()
-		u := &url.URL{Scheme: "file", Opaque: t.TempDir()}
-		var err error
-		if w.store, err = file.OpenStore(t.Context(), u); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { w.store.Close() })
-		if w.objects, err = file.OpenObjects(t.Context(), u); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { w.objects.Close() })
+		w.onFiles(t, t.TempDir())
 		test(t, w)
 	})
+}
+
+// onFiles puts what is stored from now on into a folder.
+func (w *world) onFiles(t testing.TB, folder string) {
+	t.Helper()
+	u := &url.URL{Scheme: "file", Opaque: folder}
+	store, err := file.OpenStore(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	objects, err := file.OpenObjects(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { objects.Close() })
+	w.folder, w.store, w.objects = folder, store, objects
+}
+
+// fresh makes a world that is empty, on the driver of w.
+func (w *world) fresh(t testing.TB) *world {
+	t.Helper()
+	next := newWorld()
+	if w.folder != "" {
+		next.onFiles(t, t.TempDir())
+	}
+	return next
 }
 
 func newWorld() *world {

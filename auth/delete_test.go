@@ -149,84 +149,86 @@ func TestADeletedAccountCanBeRestored(t *testing.T) {
 // Many who restore at once, with the deletion in between, come to one account.
 func TestManyRestoreAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	w.configure = func(config *Config) { config.DeletionDelay = time.Hour }
-	c := w.replica(t)
-	p := c.mustLogin(t, "ming~1")
-	w.clock.add(time.Second)
-	c.mustDelete(t, p.Tokens.AccessToken, "ming~2")
-	w.clock.add(time.Second)
-	var wg sync.WaitGroup
-	tokens := make([]string, 16)
-	for i := range tokens {
-		replica := w.replica(t)
-		wg.Go(func() {
-			got, err := replica.Login(t.Context(), LoginInput{Code: fmt.Sprintf("ming~r%d", i)})
-			if err != nil || got.User.ID != p.User.ID {
-				t.Errorf("%v, %v", got, err)
-				return
-			}
-			tokens[i] = got.Tokens.AccessToken
-		})
-	}
-	wg.Wait()
-	for _, token := range tokens {
-		if _, err := c.Me(t.Context(), token); err != nil {
-			t.Error(err)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) { config.DeletionDelay = time.Hour }
+		c := w.replica(t)
+		p := c.mustLogin(t, "ming~1")
+		w.clock.add(time.Second)
+		c.mustDelete(t, p.Tokens.AccessToken, "ming~2")
+		w.clock.add(time.Second)
+		var wg sync.WaitGroup
+		tokens := make([]string, 16)
+		for i := range tokens {
+			replica := w.replica(t)
+			wg.Go(func() {
+				got, err := replica.Login(t.Context(), LoginInput{Code: fmt.Sprintf("ming~r%d", i)})
+				if err != nil || got.User.ID != p.User.ID {
+					t.Errorf("%v, %v", got, err)
+					return
+				}
+				tokens[i] = got.Tokens.AccessToken
+			})
 		}
-	}
+		wg.Wait()
+		for _, token := range tokens {
+			if _, err := c.Me(t.Context(), token); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestExport(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	p := w.full(t, c, "ming+m", "13800138000")
-	me, err := c.Me(t.Context(), p.Tokens.AccessToken)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := c.Export(t.Context(), me)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		me.ID, "nick of ming+m", "13800138000", "2001-02-03", me.Avatar.URL(AvatarSmall), me.Avatar.URL(AvatarLarge),
-		testApp + "-ming", `"unionid":"m"`, "to greet you", "PHONE_BOUND", `"sessions":[{`, `"preferences":{}`,
-	} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("lacks %s: %s", want, text)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		p := w.full(t, c, "ming+m", "13800138000")
+		me, err := c.Me(t.Context(), p.Tokens.AccessToken)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	// Every text that is stored under the user, or its owner, is in it, but secrets.
-	for _, kind := range []string{kindUsers, kindIdentities, kindConsents, kindAudit, kindSessions} {
-		for _, r := range w.records(t, kind) {
-			var fields map[string]any
-			if json.Unmarshal(r.Data, &fields) != nil {
-				t.Fatal("no JSON")
-			}
-			for name, value := range fields {
-				s, ok := value.(string)
-				if !ok || name == "sessionKey" || name == "key" || name == "person" || strings.HasSuffix(s, "Z") {
-					continue
-				}
-				if quoted, _ := json.Marshal(s); !strings.Contains(string(text), string(quoted)) {
-					t.Errorf("lacks %s of %v", name, r.Key)
-				}
+		text, err := c.Export(t.Context(), me)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out map[string]any
+		if err := json.Unmarshal(text, &out); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			me.ID, "nick of ming+m", "13800138000", "2001-02-03", me.Avatar.URL(AvatarSmall), me.Avatar.URL(AvatarLarge),
+			testApp + "-ming", `"unionid":"m"`, "to greet you", "PHONE_BOUND", `"sessions":[{`, `"preferences":{}`,
+		} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("lacks %s: %s", want, text)
 			}
 		}
-	}
-	for _, r := range append(w.records(t, kindIdentities), w.records(t, kindSessions)...) {
-		var secret struct{ SessionKey, Key string }
-		json.Unmarshal(r.Data, &secret)
-		if s := secret.SessionKey + secret.Key; s == "" || strings.Contains(string(text), s) {
-			t.Errorf("has a secret of %v", r.Key)
+		// Every text that is stored under the user, or its owner, is in it, but secrets.
+		for _, kind := range []string{kindUsers, kindIdentities, kindConsents, kindAudit, kindSessions} {
+			for _, r := range w.records(t, kind) {
+				var fields map[string]any
+				if json.Unmarshal(r.Data, &fields) != nil {
+					t.Fatal("no JSON")
+				}
+				for name, value := range fields {
+					s, ok := value.(string)
+					if !ok || name == "sessionKey" || name == "key" || name == "person" || strings.HasSuffix(s, "Z") {
+						continue
+					}
+					if quoted, _ := json.Marshal(s); !strings.Contains(string(text), string(quoted)) {
+						t.Errorf("lacks %s of %v", name, r.Key)
+					}
+				}
+			}
 		}
-	}
+		for _, r := range append(w.records(t, kindIdentities), w.records(t, kindSessions)...) {
+			var secret struct{ SessionKey, Key string }
+			json.Unmarshal(r.Data, &secret)
+			if s := secret.SessionKey + secret.Key; s == "" || strings.Contains(string(text), s) {
+				t.Errorf("has a secret of %v", r.Key)
+			}
+		}
+	})
 }
 
 // TestKillsBetweenAnySteps kills the process between any two calls of the store

@@ -14,46 +14,47 @@ import (
 
 func TestLoginMakesOneUserAndManySessions(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	first, err := c.Login(t.Context(), LoginInput{Code: "ming~1", Device: ptr(" iPhone 17 ")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.clock.add(time.Second)
-	second := c.mustLogin(t, "ming~2")
-	if !first.Created || second.Created || first.User.ID != second.User.ID {
-		t.Fatalf("created %v then %v, users %s and %s", first.Created, second.Created, first.User.ID, second.User.ID)
-	}
-	other := c.mustLogin(t, "hong~1")
-	if other.User.ID == first.User.ID {
-		t.Fatal("two people share a user")
-	}
-	me, err := c.Me(t.Context(), first.Tokens.AccessToken)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if me.ID != first.User.ID || me.Version != 1 || len(me.Identities) != 1 || me.Identities[0] != (Identity{testApp, testApp + "-ming"}) {
-		t.Fatalf("me is %+v", me)
-	}
-	sessions, err := c.Sessions(t.Context(), me)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(sessions) != 2 || sessions[0].Current || !sessions[1].Current || *sessions[1].Device != "iPhone 17" || sessions[0].Device != nil {
-		t.Fatalf("sessions are %+v", sessions)
-	}
-	audit, err := c.Audit(t.Context(), me)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var events []AuditEvent
-	for _, e := range audit {
-		events = append(events, e.Event)
-	}
-	if fmt.Sprint(events) != fmt.Sprint([]AuditEvent{LoggedIn, UserCreated}) {
-		t.Fatalf("the audit says %v", events)
-	}
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		first, err := c.Login(t.Context(), LoginInput{Code: "ming~1", Device: ptr(" iPhone 17 ")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clock.add(time.Second)
+		second := c.mustLogin(t, "ming~2")
+		if !first.Created || second.Created || first.User.ID != second.User.ID {
+			t.Fatalf("created %v then %v, users %s and %s", first.Created, second.Created, first.User.ID, second.User.ID)
+		}
+		other := c.mustLogin(t, "hong~1")
+		if other.User.ID == first.User.ID {
+			t.Fatal("two people share a user")
+		}
+		me, err := c.Me(t.Context(), first.Tokens.AccessToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if me.ID != first.User.ID || me.Version != 1 || len(me.Identities) != 1 || me.Identities[0] != (Identity{testApp, testApp + "-ming"}) {
+			t.Fatalf("me is %+v", me)
+		}
+		sessions, err := c.Sessions(t.Context(), me)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(sessions) != 2 || sessions[0].Current || !sessions[1].Current || *sessions[1].Device != "iPhone 17" || sessions[0].Device != nil {
+			t.Fatalf("sessions are %+v", sessions)
+		}
+		audit, err := c.Audit(t.Context(), me)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var events []AuditEvent
+		for _, e := range audit {
+			events = append(events, e.Event)
+		}
+		if fmt.Sprint(events) != fmt.Sprint([]AuditEvent{LoggedIn, UserCreated}) {
+			t.Fatalf("the audit says %v", events)
+		}
+	})
 }
 
 func TestLoginInputIsChecked(t *testing.T) {
@@ -87,160 +88,168 @@ func TestLoginInputIsChecked(t *testing.T) {
 
 func TestFirstLoginsAtOnceMakeOneUser(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	replicas := []*Core{w.replica(t), w.replica(t)}
-	users := make([]string, 32)
-	var wg sync.WaitGroup
-	for i := range users {
-		wg.Go(func() {
-			p, err := replicas[i%2].Login(t.Context(), LoginInput{Code: fmt.Sprintf("ming+union~%d", i)})
-			if err != nil {
-				t.Errorf("login %d: %v", i, err)
-				return
+	onEachDriver(t, func(t *testing.T, w *world) {
+		replicas := []*Core{w.replica(t), w.replica(t)}
+		users := make([]string, 32)
+		var wg sync.WaitGroup
+		for i := range users {
+			wg.Go(func() {
+				p, err := replicas[i%2].Login(t.Context(), LoginInput{Code: fmt.Sprintf("ming+union~%d", i)})
+				if err != nil {
+					t.Errorf("login %d: %v", i, err)
+					return
+				}
+				users[i] = p.User.ID
+			})
+		}
+		wg.Wait()
+		for _, u := range users {
+			if u != users[0] {
+				t.Fatalf("users %s and %s for one person", u, users[0])
 			}
-			users[i] = p.User.ID
-		})
-	}
-	wg.Wait()
-	for _, u := range users {
-		if u != users[0] {
-			t.Fatalf("users %s and %s for one person", u, users[0])
 		}
-	}
-	for kind, want := range map[string]int{kindUsers: 1, kindIdentities: 1, kindUnions: 1, kindSessions: 32, kindLogins: 32} {
-		if n := len(w.records(t, kind)); n != want {
-			t.Errorf("%d %s, want %d", n, kind, want)
+		for kind, want := range map[string]int{kindUsers: 1, kindIdentities: 1, kindUnions: 1, kindSessions: 32, kindLogins: 32} {
+			if n := len(w.records(t, kind)); n != want {
+				t.Errorf("%d %s, want %d", n, kind, want)
+			}
 		}
-	}
+	})
 }
 
 func TestACodeIsSentOnce(t *testing.T) {
 	t.Parallel()
-	for _, row := range []struct {
-		name      string
-		requestID *string
-		successes int
-	}{
-		{"with a requestId all get the one session", ptr("request-1"), 32},
-		{"without one a single call gets it", nil, 1},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld()
-			replicas := []*Core{w.replica(t), w.replica(t)}
-			var mu sync.Mutex
-			sessions, successes := map[string]bool{}, 0
-			var wg sync.WaitGroup
-			for i := range 32 {
-				wg.Go(func() {
-					p, err := replicas[i%2].Login(t.Context(), LoginInput{Code: "ming~1", RequestID: row.requestID})
-					if err != nil {
-						if !errors.Is(err, ErrCodeRejected) {
-							t.Error(err)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		for _, row := range []struct {
+			name      string
+			requestID *string
+			successes int
+		}{
+			{"with a requestId all get the one session", ptr("request-1"), 32},
+			{"without one a single call gets it", nil, 1},
+		} {
+			t.Run(row.name, func(t *testing.T) {
+				t.Parallel()
+				w := w.fresh(t)
+				replicas := []*Core{w.replica(t), w.replica(t)}
+				var mu sync.Mutex
+				sessions, successes := map[string]bool{}, 0
+				var wg sync.WaitGroup
+				for i := range 32 {
+					wg.Go(func() {
+						p, err := replicas[i%2].Login(t.Context(), LoginInput{Code: "ming~1", RequestID: row.requestID})
+						if err != nil {
+							if !errors.Is(err, ErrCodeRejected) {
+								t.Error(err)
+							}
+							return
 						}
-						return
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					successes++
-					sessions[p.User.session] = true
-				})
-			}
-			wg.Wait()
-			if successes != row.successes || len(sessions) != 1 || w.wechat.mostSent() != 1 {
-				t.Fatalf("%d successes, %d sessions, sent %d times", successes, len(sessions), w.wechat.mostSent())
-			}
-		})
-	}
+						mu.Lock()
+						defer mu.Unlock()
+						successes++
+						sessions[p.User.session] = true
+					})
+				}
+				wg.Wait()
+				if successes != row.successes || len(sessions) != 1 || w.wechat.mostSent() != 1 {
+					t.Fatalf("%d successes, %d sessions, sent %d times", successes, len(sessions), w.wechat.mostSent())
+				}
+			})
+		}
+	})
 }
 
 func TestALostAnswerCostsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	w.wechat.block, w.wechat.entry = make(chan struct{}), make(chan string, 1)
-	in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
-	ctx, hangUp := context.WithCancel(t.Context())
-	gone := make(chan error)
-	go func() { _, err := c.Login(ctx, in); gone <- err }()
-	<-w.wechat.entry
-	hangUp()
-	mustBe(t, <-gone, context.Canceled)
-	close(w.wechat.block)
-	for _, replica := range []*Core{c, w.replica(t)} {
-		p, err := replica.Login(t.Context(), in)
-		if err != nil {
-			t.Fatal(err)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		w.wechat.block, w.wechat.entry = make(chan struct{}), make(chan string, 1)
+		in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
+		ctx, hangUp := context.WithCancel(t.Context())
+		gone := make(chan error)
+		go func() { _, err := c.Login(ctx, in); gone <- err }()
+		<-w.wechat.entry
+		hangUp()
+		mustBe(t, <-gone, context.Canceled)
+		close(w.wechat.block)
+		for _, replica := range []*Core{c, w.replica(t)} {
+			p, err := replica.Login(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !p.Created {
+				t.Error("the repeated answer differs: created is false")
+			}
+			if _, err := replica.Me(t.Context(), p.Tokens.AccessToken); err != nil {
+				t.Error(err)
+			}
 		}
-		if !p.Created {
-			t.Error("the repeated answer differs: created is false")
+		if n := len(w.records(t, kindSessions)); n != 1 || w.wechat.mostSent() != 1 {
+			t.Errorf("%d sessions, code sent %d times", n, w.wechat.mostSent())
 		}
-		if _, err := replica.Me(t.Context(), p.Tokens.AccessToken); err != nil {
-			t.Error(err)
-		}
-	}
-	if n := len(w.records(t, kindSessions)); n != 1 || w.wechat.mostSent() != 1 {
-		t.Errorf("%d sessions, code sent %d times", n, w.wechat.mostSent())
-	}
-	// Another requestId is another caller; so is the same one, too late.
-	_, err := c.Login(t.Context(), LoginInput{Code: in.Code, RequestID: ptr("request-2")})
-	mustBe(t, err, ErrCodeRejected)
-	w.clock.add(LoginRepeatable)
-	_, err = c.Login(t.Context(), in)
-	mustBe(t, err, ErrCodeRejected)
+		// Another requestId is another caller; so is the same one, too late.
+		_, err := c.Login(t.Context(), LoginInput{Code: in.Code, RequestID: ptr("request-2")})
+		mustBe(t, err, ErrCodeRejected)
+		w.clock.add(LoginRepeatable)
+		_, err = c.Login(t.Context(), in)
+		mustBe(t, err, ErrCodeRejected)
+	})
 }
 
 func TestALoginThatWasLoggedOutIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
-	p, err := c.Login(t.Context(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Logout(t.Context(), p.Tokens.AccessToken, LogoutInput{}); err != nil {
-		t.Fatal(err)
-	}
-	_, err = c.Login(t.Context(), in)
-	mustBe(t, err, ErrCodeRejected)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
+		p, err := c.Login(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Logout(t.Context(), p.Tokens.AccessToken, LogoutInput{}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Login(t.Context(), in)
+		mustBe(t, err, ErrCodeRejected)
+	})
 }
 
 func TestWhatWeChatRefusesIsNotAskedAgain(t *testing.T) {
 	t.Parallel()
-	for _, refusal := range []error{ErrCodeRejected, ErrBlocked, ErrRateLimited, ErrUpstream, ErrMisconfigured} {
-		w := newWorld()
-		c := w.replica(t)
-		w.wechat.fail = func(string) error { return refusal }
-		in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
-		_, err := c.Login(t.Context(), in)
-		mustBe(t, err, refusal)
-		_, err = c.Login(t.Context(), in)
-		mustBe(t, err, ErrCodeRejected)
-		if w.wechat.mostSent() != 1 || len(w.records(t, kindUsers)) != 0 {
-			t.Errorf("after %v: sent %d times, %d users", refusal, w.wechat.mostSent(), len(w.records(t, kindUsers)))
+	onEachDriver(t, func(t *testing.T, w *world) {
+		for _, refusal := range []error{ErrCodeRejected, ErrBlocked, ErrRateLimited, ErrUpstream, ErrMisconfigured} {
+			w := w.fresh(t)
+			c := w.replica(t)
+			w.wechat.fail = func(string) error { return refusal }
+			in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
+			_, err := c.Login(t.Context(), in)
+			mustBe(t, err, refusal)
+			_, err = c.Login(t.Context(), in)
+			mustBe(t, err, ErrCodeRejected)
+			if w.wechat.mostSent() != 1 || len(w.records(t, kindUsers)) != 0 {
+				t.Errorf("after %v: sent %d times, %d users", refusal, w.wechat.mostSent(), len(w.records(t, kindUsers)))
+			}
 		}
-	}
+	})
 }
 
 func TestACodeThatWasNotSentStaysGood(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	away := true
-	w.wechat.fail = func(code string) error {
-		if !away {
-			return nil
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		away := true
+		w.wechat.fail = func(code string) error {
+			if !away {
+				return nil
+			}
+			w.wechat.mu.Lock()
+			defer w.wechat.mu.Unlock()
+			clear(w.wechat.sent)
+			return fmt.Errorf("%w: %w", ErrUpstream, ErrNotSent)
 		}
-		w.wechat.mu.Lock()
-		defer w.wechat.mu.Unlock()
-		clear(w.wechat.sent)
-		return fmt.Errorf("%w: %w", ErrUpstream, ErrNotSent)
-	}
-	_, err := c.Login(t.Context(), LoginInput{Code: "ming~1"})
-	mustBe(t, err, ErrUpstream)
-	away = false
-	c.mustLogin(t, "ming~1")
+		_, err := c.Login(t.Context(), LoginInput{Code: "ming~1"})
+		mustBe(t, err, ErrUpstream)
+		away = false
+		c.mustLogin(t, "ming~1")
+	})
 }
 
 // A replica that dies after it has claimed a code leaves a claim behind: others
@@ -274,86 +283,88 @@ func TestAClaimOfADeadReplica(t *testing.T) {
 
 func TestUnionID(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	w.apps = []string{"wxone", "wxtwo"}
-	c := w.replica(t)
-	login := func(app, code string) *LoginPayload {
-		t.Helper()
-		p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-		if err != nil {
-			t.Fatal(err)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{"wxone", "wxtwo"}
+		c := w.replica(t)
+		login := func(app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
 		}
-		return p
-	}
-	events := func(p *LoginPayload) map[AuditEvent]int {
-		t.Helper()
-		audit, err := c.Audit(t.Context(), p.User)
-		if err != nil {
-			t.Fatal(err)
+		events := func(p *LoginPayload) map[AuditEvent]int {
+			t.Helper()
+			audit, err := c.Audit(t.Context(), p.User)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := map[AuditEvent]int{}
+			for _, e := range audit {
+				n[e.Event]++
+			}
+			return n
 		}
-		n := map[AuditEvent]int{}
-		for _, e := range audit {
-			n[e.Event]++
+		// One person in two apps of one Open Platform account.
+		one, two := login("wxone", "ming+m~1"), login("wxtwo", "ming+m~1")
+		if one.User.ID != two.User.ID || two.Created || len(two.User.Identities) != 2 {
+			t.Errorf("users %s and %s, identities %v", one.User.ID, two.User.ID, two.User.Identities)
 		}
-		return n
-	}
-	// One person in two apps of one Open Platform account.
-	one, two := login("wxone", "ming+m~1"), login("wxtwo", "ming+m~1")
-	if one.User.ID != two.User.ID || two.Created || len(two.User.Identities) != 2 {
-		t.Errorf("users %s and %s, identities %v", one.User.ID, two.User.ID, two.User.Identities)
-	}
-	// A unionid that appears later.
-	login("wxone", "hong~1")
-	later := login("wxone", "hong+h~2")
-	if n := events(later)[UnionIDBound]; n != 1 {
-		t.Errorf("bound %d times", n)
-	}
-	if p := login("wxtwo", "hong+h~3"); p.User.ID != later.User.ID {
-		t.Error("the unionid that was bound later does not lead to the user")
-	}
-	// Two accounts that turn out to be one person: both go on.
-	a, b := login("wxone", "li~1"), login("wxtwo", "li~1")
-	if a.User.ID == b.User.ID {
-		t.Fatal("one user without a unionid")
-	}
-	a = login("wxone", "li+l~2")
-	for i := range 3 {
-		if p := login("wxtwo", fmt.Sprintf("li+l~%d", 2+i)); p.User.ID != b.User.ID {
-			t.Fatal("an account changed hands")
+		// A unionid that appears later.
+		login("wxone", "hong~1")
+		later := login("wxone", "hong+h~2")
+		if n := events(later)[UnionIDBound]; n != 1 {
+			t.Errorf("bound %d times", n)
 		}
-	}
-	if n := events(b)[UnionIDTaken]; n != 1 {
-		t.Errorf("the audit says %d times that the unionid is taken", n)
-	}
-	if n := events(a)[UnionIDTaken]; n != 1 {
-		t.Errorf("the audit of the unionid's owner says %d times that it is taken", n)
-	}
-	for _, p := range []*LoginPayload{a, b} {
-		me, err := c.Me(t.Context(), p.Tokens.AccessToken)
-		if err != nil || len(me.OtherAccounts) != 1 || me.OtherAccounts[0] == me.ID {
-			t.Errorf("me knows of other accounts %v, %v", me, err)
+		if p := login("wxtwo", "hong+h~3"); p.User.ID != later.User.ID {
+			t.Error("the unionid that was bound later does not lead to the user")
 		}
-	}
+		// Two accounts that turn out to be one person: both go on.
+		a, b := login("wxone", "li~1"), login("wxtwo", "li~1")
+		if a.User.ID == b.User.ID {
+			t.Fatal("one user without a unionid")
+		}
+		a = login("wxone", "li+l~2")
+		for i := range 3 {
+			if p := login("wxtwo", fmt.Sprintf("li+l~%d", 2+i)); p.User.ID != b.User.ID {
+				t.Fatal("an account changed hands")
+			}
+		}
+		if n := events(b)[UnionIDTaken]; n != 1 {
+			t.Errorf("the audit says %d times that the unionid is taken", n)
+		}
+		if n := events(a)[UnionIDTaken]; n != 1 {
+			t.Errorf("the audit of the unionid's owner says %d times that it is taken", n)
+		}
+		for _, p := range []*LoginPayload{a, b} {
+			me, err := c.Me(t.Context(), p.Tokens.AccessToken)
+			if err != nil || len(me.OtherAccounts) != 1 || me.OtherAccounts[0] == me.ID {
+				t.Errorf("me knows of other accounts %v, %v", me, err)
+			}
+		}
+	})
 }
 
 func TestSessionKeyIsTheNewestAndSealed(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	c.mustLogin(t, "ming~1")
-	before, _ := decode[identityRecord](w.records(t, kindIdentities)[0])
-	w.clock.add(time.Second)
-	c.mustLogin(t, "ming~2")
-	record := w.records(t, kindIdentities)[0]
-	after, _ := decode[identityRecord](record)
-	if before.SessionKey == after.SessionKey || !after.SessionKeyAt.Equal(c.now()) {
-		t.Error("the session_key was not replaced")
-	}
-	key, err := c.seals.open(record.Key, after.SessionKey)
-	if err != nil || key != "c2Vzc2lvbi1rZXktMTIzNA==" {
-		t.Errorf("opened %q, %v", key, err)
-	}
-	if _, err := c.seals.open(drivers.Key{Kind: kindIdentities, ID: "other"}, after.SessionKey); err == nil {
-		t.Error("a sealed secret opens in another place")
-	}
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		c.mustLogin(t, "ming~1")
+		before, _ := decode[identityRecord](w.records(t, kindIdentities)[0])
+		w.clock.add(time.Second)
+		c.mustLogin(t, "ming~2")
+		record := w.records(t, kindIdentities)[0]
+		after, _ := decode[identityRecord](record)
+		if before.SessionKey == after.SessionKey || !after.SessionKeyAt.Equal(c.now()) {
+			t.Error("the session_key was not replaced")
+		}
+		key, err := c.seals.open(record.Key, after.SessionKey)
+		if err != nil || key != "c2Vzc2lvbi1rZXktMTIzNA==" {
+			t.Errorf("opened %q, %v", key, err)
+		}
+		if _, err := c.seals.open(drivers.Key{Kind: kindIdentities, ID: "other"}, after.SessionKey); err == nil {
+			t.Error("a sealed secret opens in another place")
+		}
+	})
 }

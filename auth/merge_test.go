@@ -87,59 +87,60 @@ func TestMergeAccount(t *testing.T) {
 // Both go on until they are merged; then neither knows of another any more.
 func TestTwoAccountsOfOnePerson(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	w.apps = []string{testApp, "wxtwo", "wxthree"}
-	c := w.replica(t)
-	login := func(app, code string) *LoginPayload {
-		t.Helper()
-		p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-		if err != nil {
-			t.Fatal(err)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{testApp, "wxtwo", "wxthree"}
+		c := w.replica(t)
+		login := func(app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
 		}
-		return p
-	}
-	var accounts []*LoginPayload
-	for i, app := range w.apps {
-		login(app, fmt.Sprintf("li~0%d", i))
-		accounts = append(accounts, login(app, fmt.Sprintf("li+l~1%d", i)))
-	}
-	others := func(p *LoginPayload) int {
-		t.Helper()
-		me, err := c.Me(t.Context(), p.Tokens.AccessToken)
-		if err != nil {
-			t.Fatal(err)
+		var accounts []*LoginPayload
+		for i, app := range w.apps {
+			login(app, fmt.Sprintf("li~0%d", i))
+			accounts = append(accounts, login(app, fmt.Sprintf("li+l~1%d", i)))
 		}
-		return len(me.OtherAccounts)
-	}
-	if others(accounts[0]) != 2 || others(accounts[1]) != 1 || others(accounts[2]) != 1 {
-		t.Errorf("they know of %d, %d, %d others", others(accounts[0]), others(accounts[1]), others(accounts[2]))
-	}
-	// A chain: the second takes the first, which holds the unionid; then the third takes the second.
-	merge := func(into *LoginPayload, app, code string) {
-		t.Helper()
-		if _, err := c.MergeAccount(t.Context(), into.Tokens.AccessToken, MergeAccountInput{Code: code, AppID: &app}); err != nil {
-			t.Fatal(err)
+		others := func(p *LoginPayload) int {
+			t.Helper()
+			me, err := c.Me(t.Context(), p.Tokens.AccessToken)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(me.OtherAccounts)
 		}
-	}
-	merge(accounts[1], testApp, "li+l~2")
-	merge(accounts[2], testApp, "li+l~3") // before the job of the first has run
-	for i, app := range w.apps {
-		if p := login(app, fmt.Sprintf("li+l~4%d", i)); p.User.ID != accounts[2].User.ID {
-			t.Errorf("%s leads to another account", app)
+		if others(accounts[0]) != 2 || others(accounts[1]) != 1 || others(accounts[2]) != 1 {
+			t.Errorf("they know of %d, %d, %d others", others(accounts[0]), others(accounts[1]), others(accounts[2]))
 		}
-	}
-	c.runJobs(t)
-	c.runJobs(t)
-	if n := len(w.records(t, kindUsers)); n != 1 || others(accounts[2]) != 0 {
-		t.Errorf("%d users, %d others", n, others(accounts[2]))
-	}
-	for _, kind := range []string{kindIdentities, kindUnions} {
-		for _, r := range w.records(t, kind) {
-			if o, _ := decode[owned](r); o.User != accounts[2].User.ID {
-				t.Errorf("%v is %s's", r.Key, o.User)
+		// A chain: the second takes the first, which holds the unionid; then the third takes the second.
+		merge := func(into *LoginPayload, app, code string) {
+			t.Helper()
+			if _, err := c.MergeAccount(t.Context(), into.Tokens.AccessToken, MergeAccountInput{Code: code, AppID: &app}); err != nil {
+				t.Fatal(err)
 			}
 		}
-	}
+		merge(accounts[1], testApp, "li+l~2")
+		merge(accounts[2], testApp, "li+l~3") // before the job of the first has run
+		for i, app := range w.apps {
+			if p := login(app, fmt.Sprintf("li+l~4%d", i)); p.User.ID != accounts[2].User.ID {
+				t.Errorf("%s leads to another account", app)
+			}
+		}
+		c.runJobs(t)
+		c.runJobs(t)
+		if n := len(w.records(t, kindUsers)); n != 1 || others(accounts[2]) != 0 {
+			t.Errorf("%d users, %d others", n, others(accounts[2]))
+		}
+		for _, kind := range []string{kindIdentities, kindUnions} {
+			for _, r := range w.records(t, kind) {
+				if o, _ := decode[owned](r); o.User != accounts[2].User.ID {
+					t.Errorf("%v is %s's", r.Key, o.User)
+				}
+			}
+		}
+	})
 }
 
 // Two accounts that each want to swallow the other: one does, and nothing is lost.
@@ -172,32 +173,33 @@ func TestMergesAtOnce(t *testing.T) {
 
 func TestMergeByTheOperator(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	keep, other := c.mustLogin(t, "ming~1"), w.full(t, c, "hong", "13900139000")
-	before := w.records(t, kindUsers)
-	report, err := c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, true)
-	if err != nil || !slices.Equal(report.Takes, []string{"nickname", "avatar", "phone", "birthday"}) || report.Identities != 2 {
-		t.Errorf("%+v, %v", report, err)
-	}
-	for i, r := range w.records(t, kindUsers) {
-		if r.Revision != before[i].Revision {
-			t.Error("a dry run wrote")
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		keep, other := c.mustLogin(t, "ming~1"), w.full(t, c, "hong", "13900139000")
+		before := w.records(t, kindUsers)
+		report, err := c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, true)
+		if err != nil || !slices.Equal(report.Takes, []string{"nickname", "avatar", "phone", "birthday"}) || report.Identities != 2 {
+			t.Errorf("%+v, %v", report, err)
 		}
-	}
-	for _, ids := range [][2]string{{keep.User.ID, newID()}, {"x", other.User.ID}} {
-		_, err = c.MergeAccounts(t.Context(), ids[0], ids[1], false)
+		for i, r := range w.records(t, kindUsers) {
+			if r.Revision != before[i].Revision {
+				t.Error("a dry run wrote")
+			}
+		}
+		for _, ids := range [][2]string{{keep.User.ID, newID()}, {"x", other.User.ID}} {
+			_, err = c.MergeAccounts(t.Context(), ids[0], ids[1], false)
+			mustBe(t, err, ErrNotFound)
+		}
+		if _, err = c.MergeAccounts(t.Context(), keep.User.ID, keep.User.ID, false); err == nil {
+			t.Error("merged an account with itself")
+		}
+		if _, err = c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, false); err != nil {
+			t.Fatal(err)
+		}
+		if p := c.mustLogin(t, "hong~2"); p.User.ID != keep.User.ID {
+			t.Error("not merged")
+		}
+		_, err = c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, false)
 		mustBe(t, err, ErrNotFound)
-	}
-	if _, err = c.MergeAccounts(t.Context(), keep.User.ID, keep.User.ID, false); err == nil {
-		t.Error("merged an account with itself")
-	}
-	if _, err = c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, false); err != nil {
-		t.Fatal(err)
-	}
-	if p := c.mustLogin(t, "hong~2"); p.User.ID != keep.User.ID {
-		t.Error("not merged")
-	}
-	_, err = c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, false)
-	mustBe(t, err, ErrNotFound)
+	})
 }

@@ -73,62 +73,64 @@ func TestBindPhoneNumber(t *testing.T) {
 
 func TestBindPhoneNumberRefuses(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	for _, code := range []string{"", "ming~2", strings.Repeat("c", 300), "with space"} {
-		_, err := c.BindPhoneNumber(t.Context(), token, byCode(code))
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		for _, code := range []string{"", "ming~2", strings.Repeat("c", 300), "with space"} {
+			_, err := c.BindPhoneNumber(t.Context(), token, byCode(code))
+			mustBeInvalid(t, err, "code")
+		}
+		_, err := c.BindPhoneNumber(t.Context(), token, BindPhoneNumberInput{})
 		mustBeInvalid(t, err, "code")
-	}
-	_, err := c.BindPhoneNumber(t.Context(), token, BindPhoneNumberInput{})
-	mustBeInvalid(t, err, "code")
-	_, err = c.BindPhoneNumber(t.Context(), token, BindPhoneNumberInput{Code: set("c"), IV: ptr("i")})
-	mustBeInvalid(t, err, "code")
-	_, err = c.BindPhoneNumber(t.Context(), "", byCode("phone~1~1"))
-	mustBe(t, err, ErrUnauthenticated)
-	// What surely was not sent may be sent again.
-	w.wechat.fail = func(string) error { return errors.Join(ErrUpstream, ErrNotSent) }
-	_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~1~9"))
-	mustBe(t, err, ErrUpstream)
-	w.wechat.fail, w.wechat.sent = nil, map[string]int{}
-	c.bind(t, token, byCode("phone~1~9"))
-	// Without an access token nothing was sent either.
-	w.wechat.tokenFails = ErrUpstream
-	w.clock.add(3 * time.Hour)
-	token = c.mustLogin(t, "ming~3").Tokens.AccessToken
-	_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~2~9"))
-	mustBe(t, err, ErrUpstream)
-	w.wechat.tokenFails = nil
-	w.clock.add(tokenPause)
-	c.bind(t, token, byCode("phone~2~9"))
-	// WeChat refuses the access token before it looks at the code: once more.
-	w.wechat.expire()
-	c.bind(t, token, byCode("phone~3~9"))
+		_, err = c.BindPhoneNumber(t.Context(), token, BindPhoneNumberInput{Code: set("c"), IV: ptr("i")})
+		mustBeInvalid(t, err, "code")
+		_, err = c.BindPhoneNumber(t.Context(), "", byCode("phone~1~1"))
+		mustBe(t, err, ErrUnauthenticated)
+		// What surely was not sent may be sent again.
+		w.wechat.fail = func(string) error { return errors.Join(ErrUpstream, ErrNotSent) }
+		_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~1~9"))
+		mustBe(t, err, ErrUpstream)
+		w.wechat.fail, w.wechat.sent = nil, map[string]int{}
+		c.bind(t, token, byCode("phone~1~9"))
+		// Without an access token nothing was sent either.
+		w.wechat.tokenFails = ErrUpstream
+		w.clock.add(3 * time.Hour)
+		token = c.mustLogin(t, "ming~3").Tokens.AccessToken
+		_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~2~9"))
+		mustBe(t, err, ErrUpstream)
+		w.wechat.tokenFails = nil
+		w.clock.add(tokenPause)
+		c.bind(t, token, byCode("phone~2~9"))
+		// WeChat refuses the access token before it looks at the code: once more.
+		w.wechat.expire()
+		c.bind(t, token, byCode("phone~3~9"))
+	})
 }
 
 func TestBindPhoneNumberOldWay(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-	data := func(at time.Duration, phone *PhoneNumber) {
-		w.wechat.openData = map[string]OpenData{"data": {Phone: phone, At: c.now().Add(at)}}
-	}
-	in := BindPhoneNumberInput{EncryptedData: ptr("data"), IV: ptr("iv")}
-	data(0, &PhoneNumber{"86", "13800138000"})
-	if u := c.bind(t, token, in); u.Phone.Number != "13800138000" {
-		t.Errorf("bound %v", u.Phone)
-	}
-	data(-11*time.Minute, &PhoneNumber{"86", "1"})
-	_, err := c.BindPhoneNumber(t.Context(), token, in)
-	mustBeInvalid(t, err, "encryptedData")
-	data(0, nil)
-	_, err = c.BindPhoneNumber(t.Context(), token, in)
-	mustBeInvalid(t, err, "encryptedData")
-	w.wechat.staleKey = true
-	_, err = c.BindPhoneNumber(t.Context(), token, in)
-	mustBe(t, err, ErrUnauthenticated)
-	mustBe(t, err, ErrLogInAgain)
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		data := func(at time.Duration, phone *PhoneNumber) {
+			w.wechat.openData = map[string]OpenData{"data": {Phone: phone, At: c.now().Add(at)}}
+		}
+		in := BindPhoneNumberInput{EncryptedData: ptr("data"), IV: ptr("iv")}
+		data(0, &PhoneNumber{"86", "13800138000"})
+		if u := c.bind(t, token, in); u.Phone.Number != "13800138000" {
+			t.Errorf("bound %v", u.Phone)
+		}
+		data(-11*time.Minute, &PhoneNumber{"86", "1"})
+		_, err := c.BindPhoneNumber(t.Context(), token, in)
+		mustBeInvalid(t, err, "encryptedData")
+		data(0, nil)
+		_, err = c.BindPhoneNumber(t.Context(), token, in)
+		mustBeInvalid(t, err, "encryptedData")
+		w.wechat.staleKey = true
+		_, err = c.BindPhoneNumber(t.Context(), token, in)
+		mustBe(t, err, ErrUnauthenticated)
+		mustBe(t, err, ErrLogInAgain)
+	})
 }
 
 // Of many accounts that bind one number at once, one has it.

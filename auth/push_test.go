@@ -141,21 +141,22 @@ func TestAPushIsTakenOnce(t *testing.T) {
 
 func TestPushesThatAreNotWeChats(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
-	c := w.replica(t)
-	query, body := pushed(t, Push{Event: PushRevoked, At: c.now()})
-	mustBe(t, c.Push(t.Context(), testApp, url.Values{}, body), ErrPushRejected)
-	mustBe(t, c.Push(t.Context(), testApp, query, []byte("no")), ErrPushRejected)
-	mustBe(t, c.Push(t.Context(), "", query, body), ErrPushRejected) // no platform here
-	if _, err := c.EchoPush("", query); !errors.Is(err, ErrPushRejected) {
-		t.Error(err)
-	}
-	// A ticket is the platform's business alone.
-	query, body = pushed(t, Push{Event: PushTicket, Secret: "good", At: c.now()})
-	mustBe(t, c.Push(t.Context(), testApp, query, body), ErrPushRejected)
-	if n := len(w.records(t, kindPushes)) + len(w.records(t, kindJobs)) + len(w.records(t, kindTokens)); n > 0 {
-		t.Errorf("%d records", n)
-	}
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		query, body := pushed(t, Push{Event: PushRevoked, At: c.now()})
+		mustBe(t, c.Push(t.Context(), testApp, url.Values{}, body), ErrPushRejected)
+		mustBe(t, c.Push(t.Context(), testApp, query, []byte("no")), ErrPushRejected)
+		mustBe(t, c.Push(t.Context(), "", query, body), ErrPushRejected) // no platform here
+		if _, err := c.EchoPush("", query); !errors.Is(err, ErrPushRejected) {
+			t.Error(err)
+		}
+		// A ticket is the platform's business alone.
+		query, body = pushed(t, Push{Event: PushTicket, Secret: "good", At: c.now()})
+		mustBe(t, c.Push(t.Context(), testApp, query, body), ErrPushRejected)
+		if n := len(w.records(t, kindPushes)) + len(w.records(t, kindJobs)) + len(w.records(t, kindTokens)); n > 0 {
+			t.Errorf("%d records", n)
+		}
+	})
 }
 
 // Who closes their WeChat account is erased; where the account is also that of
