@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +62,49 @@ func onEachDriver(t *testing.T, test func(t *testing.T, w *world)) {
 		w.onFiles(t, t.TempDir())
 		test(t, w)
 	})
+}
+
+// again makes a world that is as w is now, on the driver of w.
+func (w *world) again(t testing.TB) *world {
+	t.Helper()
+	next := w.fresh(t)
+	next.clock.t, next.apps, next.secrets, next.configure = w.clock.now(), w.apps, w.secrets, w.configure
+	next.wechat.good = maps.Clone(w.wechat.good)
+	var ops []drivers.Op
+	for _, kind := range Kinds {
+		for _, r := range w.records(t, kind) {
+			ops = append(ops, drivers.Create(r.Key, r.Data, r.Expires))
+		}
+	}
+	for some := range slices.Chunk(ops, drivers.MaxOps) {
+		if err := next.openStore().Commit(t.Context(), some...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range w.blobs(t) {
+		object, err := w.openObjects().Get(t.Context(), key)
+		if err == nil {
+			err = errors.Join(next.openObjects().Put(t.Context(), key, object, object.Size, object.ContentType), object.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return next
+}
+
+// killed is the end of all processes: on files, who comes after finds a copy of
+// what is on the disk now. To close the files would finish what was begun.
+func (w *world) killed(t testing.TB) {
+	t.Helper()
+	if w.folder == "" {
+		return
+	}
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(w.folder)); err != nil {
+		t.Fatal(err)
+	}
+	w.onFiles(t, folder)
 }
 
 // onFiles puts what is stored from now on into a folder.

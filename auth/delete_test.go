@@ -233,7 +233,8 @@ func TestExport(t *testing.T) {
 
 // TestKillsBetweenAnySteps kills the process between any two calls of the store
 // in a deletion and in a merge, and in the jobs that finish them. What comes
-// after, on another replica, ends as if nothing had happened.
+// after, on another replica, ends as if nothing had happened; on files, that one
+// finds what was on the disk at that moment.
 func TestKillsBetweenAnySteps(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -307,41 +308,41 @@ func TestKillsBetweenAnySteps(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, after %v", name, after), func(t *testing.T) {
 				t.Parallel()
-				nth := 1
-				for ; ; nth++ {
-					w := newWorld()
-					c := w.replica(t)
-					a := w.full(t, c, "ming+m", "13800138000")
+				onEachDriver(t, func(t *testing.T, before *world) {
+					c := before.replica(t)
+					a := before.full(t, c, "ming+m", "13800138000")
 					b := c.mustLogin(t, "hong+h~1")
 					other := UpdateProfileInput{Nickname: set("other"), Region: set(Region{City: ptr("深圳")}), Consent: consentTo(ScopeRegion)}
 					if name == "merge" {
 						other.Avatar = set(upload(testPicture(t, 2)))
 					}
 					c.update(t, b.Tokens.AccessToken, other)
-					w.clock.add(time.Second)
-					dying := &faultyStore{nth: nth, after: after, dead: true}
-					w.wrapStore = func(s drivers.Store) drivers.Store { dying.Store = s; return dying }
-					victim := w.replica(t)
-					err := test.act(t, victim, a, b)
-					if err != nil && !errors.Is(err, ErrUpstream) {
-						t.Fatalf("call %d: %v", nth, err)
+					before.clock.add(time.Second)
+					nth := 0
+					for killed := true; killed && !t.Failed(); {
+						nth++
+						t.Run(fmt.Sprint("call ", nth), func(t *testing.T) {
+							w := before.again(t)
+							dying := &faultyStore{nth: nth, after: after, dead: true, dies: func() { w.killed(t) }}
+							w.wrapStore = func(s drivers.Store) drivers.Store { dying.Store = s; return dying }
+							victim := w.replica(t)
+							err := test.act(t, victim, a, b)
+							if err != nil && !errors.Is(err, ErrUpstream) {
+								t.Fatal(err)
+							}
+							for range 2 {
+								victim.RunDueJobs(t.Context(), nil)
+							}
+							w.wrapStore = nil
+							w.clock.add(2 * jobLease) // what the dead one had leased
+							test.ends(t, w, w.replica(t), a, b, err == nil)
+							killed = dying.calls >= nth
+						})
 					}
-					for range 2 {
-						victim.RunDueJobs(t.Context(), nil)
+					if nth < 15 {
+						t.Errorf("only %d calls", nth)
 					}
-					w.wrapStore = nil
-					w.clock.add(2 * jobLease) // what the dead one had leased
-					test.ends(t, w, w.replica(t), a, b, err == nil)
-					if t.Failed() {
-						t.Fatalf("killed at call %d", nth)
-					}
-					if dying.calls < nth {
-						break
-					}
-				}
-				if nth < 15 {
-					t.Errorf("only %d calls", nth)
-				}
+				})
 			})
 		}
 	}

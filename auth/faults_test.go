@@ -17,7 +17,8 @@ type faultyStore struct {
 	drivers.Store
 	nth   int
 	after bool
-	dead  bool // every call after the nth fails too, without an effect
+	dead  bool   // every call after the nth fails too, without an effect
+	dies  func() // when set, called when the nth has failed
 	calls int
 }
 
@@ -28,9 +29,17 @@ func (s *faultyStore) fails() bool {
 	return s.calls == s.nth || s.dead && s.calls > s.nth
 }
 
+// fault is the error of a call that fails.
+func (s *faultyStore) fault() error {
+	if s.dies != nil && s.calls == s.nth {
+		s.dies()
+	}
+	return errFault
+}
+
 func (s *faultyStore) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
 	if s.fails() {
-		return nil, errFault
+		return nil, s.fault()
 	}
 	return s.Store.Get(ctx, keys...)
 }
@@ -42,12 +51,13 @@ func (s *faultyStore) Commit(ctx context.Context, ops ...drivers.Op) error {
 	if s.after && s.calls == s.nth {
 		s.Store.Commit(ctx, ops...)
 	}
-	return errFault
+	return s.fault()
 }
 
 func (s *faultyStore) Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[drivers.Record, error] {
 	if s.fails() {
-		return func(yield func(drivers.Record, error) bool) { yield(drivers.Record{}, errFault) }
+		err := s.fault()
+		return func(yield func(drivers.Record, error) bool) { yield(drivers.Record{}, err) }
 	}
 	return s.Store.Scan(ctx, kind, prefix, after)
 }
