@@ -50,10 +50,11 @@ func OpenTraces(ctx context.Context, version string, failed func(error)) (*Trace
 	}
 	otel.SetLogger(logr.Discard()) // else it writes lines of its own
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { failed(undelivered(err)) }))
-	return newTraces(ctx, version, exporter)
+	return NewTraces(ctx, version, exporter)
 }
 
-func newTraces(ctx context.Context, version string, exporter sdk.SpanExporter) (*Traces, error) {
+// NewTraces makes Traces that go to exporter. Its errors quote nothing.
+func NewTraces(ctx context.Context, version string, exporter sdk.SpanExporter) (*Traces, error) {
 	of, err := resource.New(ctx, resource.WithAttributes(
 		attribute.String("service.name", "miniprofile"), attribute.String("service.version", version)), resource.WithFromEnv())
 	if err != nil {
