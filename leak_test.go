@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -801,3 +802,53 @@ func (e exporter) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) error
 }
 
 func (exporter) Shutdown(context.Context) error { return nil }
+
+// TestWrongSettingsAreNotQuoted: what is wrong with a setting is said without the
+// setting, by the server that does not start and by check.
+func TestWrongSettingsAreNotQuoted(t *testing.T) {
+	t.Parallel()
+	if err := buildBinary(); err != nil {
+		t.Fatal(err)
+	}
+	const planted = "pLanted5ecret"
+	tattler := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>AccessDenied</Code><Message>%s %s %s</Message></Error>", planted, r.Header.Get("Authorization"), r.URL)
+	}))
+	defer tattler.Close()
+	host := strings.TrimPrefix(tattler.URL, "http://")
+	for _, setting := range []string{
+		"MINIPROFILE_STORE=postgres://user:" + planted + "@db.example/x",
+		"MINIPROFILE_STORE=firestore://user:" + planted + "@project",
+		"MINIPROFILE_OBJECTS=minio://user:" + planted + "@" + host + "/bucket?tls=false",
+		"MINIPROFILE_OBJECTS=minio://" + host + "/bucket?tls=false&secret=" + planted,
+		"MINIPROFILE_OBJECTS=minio://" + host + "/bucket?tls=false",
+		"MINIPROFILE_SECRET=" + planted,
+		"WECHAT_APPS=" + planted,
+		"WECHAT_APPS=wxa:" + planted + ",wxa:" + planted,
+		"WECHAT_APPS=wxa:" + planted + "\x01",
+		"WECHAT_PUSH=wxa:" + planted + ":" + planted,
+		"WECHAT_COMPONENT=wxc:" + planted + ":" + planted + ":" + planted,
+		"WECHAT_APPS=wxa:" + planted + " WECHAT_BASE_URL=http://user:" + planted + "@127.0.0.1:1",
+	} {
+		for _, command := range []string{"serve", "check"} {
+			t.Run(command+" "+strings.ReplaceAll(setting, planted, "…"), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				c := exec.CommandContext(ctx, binary, command)
+				c.Dir = dir
+				c.Env = append(strings.Fields(setting), "HOME="+dir, "MINIPROFILE_LISTEN=127.0.0.1:0", "MINIO_ACCESS_KEY=key"+planted, "MINIO_SECRET_KEY="+planted)
+				out, err := c.CombinedOutput()
+				if err == nil || ctx.Err() != nil {
+					t.Errorf("nothing is wrong with it: %v\n%s", err, out)
+				}
+				if len(out) == 0 || strings.Contains(string(out), planted) {
+					t.Errorf("said:\n%s", out)
+				}
+			})
+		}
+	}
+}

@@ -27,15 +27,7 @@ type DeleteAccountPayload struct {
 // Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
 // ErrUpstream, ErrMisconfigured, or an *InvalidError for code, of somebody else.
 func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteAccountInput) (*DeleteAccountPayload, error) {
-	by, err := c.authenticate(ctx, accessToken)
-	if err != nil {
-		return nil, err
-	}
-	session, err := decode[sessionRecord](by.signedIn)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := c.prove(ctx, by, "delete", session.App, in.Code)
+	proof, err := c.prove(ctx, accessToken, "delete", nil, in.Code)
 	if err != nil {
 		return nil, fmt.Errorf("delete account: %w", err)
 	}
@@ -76,10 +68,22 @@ type proof struct {
 	person WeChatSession
 }
 
-// prove trades a fresh login code for the person, as a login does, but makes no
-// session. what names what the proof is for.
-func (c *Core) prove(ctx context.Context, by caller, what, app, code string) (proof, error) {
-	l, err := c.parseLogin(LoginInput{Code: code, AppID: &app})
+// prove trades the caller's fresh login code for the person, as a login does, but
+// makes no session. what names what the proof is for; the code is of the session's
+// app when appID is nil.
+func (c *Core) prove(ctx context.Context, accessToken, what string, appID *string, code string) (proof, error) {
+	by, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return proof{}, err
+	}
+	session, err := decode[sessionRecord](by.signedIn)
+	if err != nil {
+		return proof{}, err
+	}
+	if appID == nil {
+		appID = &session.App
+	}
+	l, err := c.parseLogin(LoginInput{Code: code, AppID: appID})
 	if err != nil {
 		return proof{}, err
 	}
@@ -96,7 +100,7 @@ func (c *Core) prove(ctx context.Context, by caller, what, app, code string) (pr
 		return proof{}, err
 	}
 	c.unclaim(ctx, l, false) // it is used, and nothing is to be repeated
-	return proof{app, person}, nil
+	return proof{l.app, person}, nil
 }
 
 // readIdentity reads the identity that a proof shows; the zero one where nobody

@@ -33,19 +33,7 @@ type MergeAccountPayload struct {
 // Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
 // ErrUpstream, ErrMisconfigured, or an *InvalidError for code or appId.
 func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAccountInput) (*MergeAccountPayload, error) {
-	by, err := c.authenticate(ctx, accessToken)
-	if err != nil {
-		return nil, err
-	}
-	session, err := decode[sessionRecord](by.signedIn)
-	if err != nil {
-		return nil, err
-	}
-	app := session.App
-	if in.AppID != nil {
-		app = *in.AppID
-	}
-	proof, err := c.prove(ctx, by, "merge", app, in.Code)
+	proof, err := c.prove(ctx, accessToken, "merge", in.AppID, in.Code)
 	if err != nil {
 		return nil, fmt.Errorf("merge accounts: %w", err)
 	}

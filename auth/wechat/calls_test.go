@@ -193,6 +193,11 @@ func TestHostileReplies(t *testing.T) {
 		"closes":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"garbage":    func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>", tell(r)) },
 		"empty":      func(http.ResponseWriter, *http.Request) {},
+		"broken off": func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"errmsg":"`, tell(r)) },
+		"truncated": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "9999")
+			fmt.Fprint(w, tell(r))
+		},
 		"error page": func(w http.ResponseWriter, r *http.Request) { http.Error(w, tell(r), http.StatusBadGateway) },
 		"a list":     func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `["`, testToken, `"]`) },
 		"wrong types": func(w http.ResponseWriter, r *http.Request) {
@@ -245,16 +250,25 @@ func TestHostileReplies(t *testing.T) {
 
 func TestCallsTimeOut(t *testing.T) {
 	t.Parallel()
-	base := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // else nobody sees the caller hang up
-		<-r.Context().Done()
-	})
-	for name, row := range calls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := row.call(t.Context(), newPlatform(t, base, 500*time.Millisecond))
-			checkFailed(t, got, row.zero, err, auth.ErrUpstream)
-		})
+	for how, begin := range map[string]func(http.ResponseWriter, string){
+		"no answer": func(http.ResponseWriter, string) {},
+		"no end": func(w http.ResponseWriter, reply string) {
+			fmt.Fprint(w, reply)
+			_ = http.NewResponseController(w).Flush()
+		},
+	} {
+		for name, row := range calls {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body) // else nobody sees the caller hang up
+					begin(w, row.reply)
+					<-r.Context().Done()
+				})
+				got, err := row.call(t.Context(), newPlatform(t, base, 500*time.Millisecond))
+				checkFailed(t, got, row.zero, err, auth.ErrUpstream)
+			})
+		}
 	}
 }
 

@@ -86,8 +86,9 @@ func TestOpenDataRefuses(t *testing.T) {
 		"malformed openid":   {openApp, openKey, sealOpen(`{"openId":"a b",` + mark + `}`), openIV, "encryptedData"},
 		"number that is no number": {openApp, openKey, sealOpen(`{"purePhoneNumber":"call me","countryCode":"86",` + mark + `}`), openIV,
 			"encryptedData"},
-		"padding of 17": {openApp, openKey, encryptCBC(decode(openKey), decode(openIV), append([]byte(`{"a":7}        `), bytes.Repeat([]byte{17}, 17)...)), openIV, ""},
-		"padding of 0":  {openApp, openKey, encryptCBC(decode(openKey), decode(openIV), make([]byte, 16)), openIV, ""},
+		"padding of 17":  {openApp, openKey, encryptCBC(decode(openKey), decode(openIV), append([]byte(`{"a":7}        `), bytes.Repeat([]byte{17}, 17)...)), openIV, ""},
+		"padding uneven": {openApp, openKey, encryptCBC(decode(openKey), decode(openIV), []byte("0123456789012\x02\x03\x03")), openIV, ""},
+		"padding of 0":   {openApp, openKey, encryptCBC(decode(openKey), decode(openIV), make([]byte, 16)), openIV, ""},
 	} {
 		got, err := c.OpenData(row.app, row.key, row.data, row.iv)
 		var invalid *auth.InvalidError
