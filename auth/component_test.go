@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -68,6 +69,37 @@ func TestMerchantsLogIn(t *testing.T) {
 		c.runJobs(t)
 		if _, err = c.Login(t.Context(), merchantLogin("wxshop", "ming~4")); err != nil {
 			t.Errorf("an old push has undone a new authorisation: %v", err)
+		}
+	})
+}
+
+// Many replicas at once, when all tokens are over, fetch one of the platform and
+// one of the merchant.
+func TestReplicasShareTheTokensOfThePlatform(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.platform()
+		c := w.replica(t)
+		w.push(t, c, Push{Event: PushTicket, AppID: "wxplatform", Secret: "good-ticket-secret"})
+		w.push(t, c, Push{Event: PushAuthorized, AppID: "wxshop", Secret: "wxshop", ID: "1"})
+		w.clock.add(3 * time.Hour)
+		before := w.wechat.fetched()
+		var wg sync.WaitGroup
+		for i := range 16 {
+			replica := w.replica(t)
+			wg.Go(func() {
+				p, err := replica.Login(t.Context(), merchantLogin("wxshop", fmt.Sprintf("person%d~1", i)))
+				if err == nil {
+					_, err = replica.BindPhoneNumber(t.Context(), p.Tokens.AccessToken, byCode(fmt.Sprintf("phone~138001380%02d~1", i)))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.wechat.fetched() - before; n != 2 || w.wechat.mostSent() > 1 {
+			t.Errorf("%d tokens were fetched, a code was sent %d times", n, w.wechat.mostSent())
 		}
 	})
 }

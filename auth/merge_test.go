@@ -171,6 +171,50 @@ func TestMergesAtOnce(t *testing.T) {
 	})
 }
 
+// One replica merges an account that another deletes: one of them comes too late,
+// and nothing of the account is left by itself.
+func TestMergeAndDeleteAtOnce(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, before *world) {
+		c := before.replica(t)
+		a, b := before.full(t, c, "ming", "13800138000"), before.full(t, c, "hong", "13900139000")
+		for range 8 {
+			w := before.again(t)
+			one, two := w.replica(t), w.replica(t)
+			var merged, deleted error
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				_, merged = one.MergeAccount(t.Context(), a.Tokens.AccessToken, MergeAccountInput{Code: "hong~merge"})
+			})
+			wg.Go(func() {
+				_, deleted = two.DeleteAccount(t.Context(), b.Tokens.AccessToken, DeleteAccountInput{"hong~delete"})
+			})
+			wg.Wait()
+			if (merged == nil) == (deleted == nil) {
+				t.Fatalf("merge: %v; delete: %v", merged, deleted)
+			}
+			one.runJobs(t)
+			two.runJobs(t)
+			w.clock.add(time.Hour) // the picture that was replaced
+			two.runJobs(t)
+			for _, kind := range Kinds {
+				for _, r := range w.records(t, kind) {
+					if kind != kindLogins && strings.Contains(r.Key.ID+string(r.Data), b.User.ID) {
+						t.Errorf("%v names the account that is no more", r.Key)
+					}
+				}
+			}
+			w.mustAgreeOnPhones(t, 1)
+			if len(w.records(t, kindUsers)) != 1 || len(w.blobs(t)) != 2 {
+				t.Errorf("%d users, blobs %v", len(w.records(t, kindUsers)), w.blobs(t))
+			}
+			if next := two.mustLogin(t, "hong~next"); next.Created != (deleted == nil) || !next.Created && next.User.ID != a.User.ID {
+				t.Errorf("deleted: %t, and the next login gives %+v", deleted == nil, next)
+			}
+		}
+	})
+}
+
 func TestMergeByTheOperator(t *testing.T) {
 	t.Parallel()
 	onEachDriver(t, func(t *testing.T, w *world) {
