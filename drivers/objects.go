@@ -57,9 +57,6 @@ type Objects interface {
 type ObjectInfo struct {
 	Key  string
 	Size int64 // bytes
-	// ETag changes whenever the content does; an opaque text without quotes. It
-	// is safe to send in an HTTP header.
-	ETag string
 	// Modified is when it was stored, to the second or better.
 	Modified time.Time
 }
@@ -68,5 +65,9 @@ type ObjectInfo struct {
 type Object struct {
 	io.ReadSeekCloser
 	ObjectInfo
+	// ETag changes whenever the content does; an opaque text without quotes, safe
+	// to send in an HTTP header. It belongs to what is read, also while the object
+	// is replaced; List says none, for it opens nothing.
+	ETag        string
 	ContentType string // as given to Put
 }

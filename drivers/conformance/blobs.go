@@ -43,7 +43,8 @@ func read(t tester, o drivers.Objects, name string) string {
 	return content
 }
 
-func getInfo(t tester, o drivers.Objects, name string) drivers.ObjectInfo {
+// look gets an object and closes it: for what it says of itself.
+func look(t tester, o drivers.Objects, name string) drivers.Object {
 	t.Helper()
 	object, err := o.Get(t.Context(), name)
 	if err != nil {
@@ -52,7 +53,14 @@ func getInfo(t tester, o drivers.Objects, name string) drivers.ObjectInfo {
 	if err := object.Close(); err != nil {
 		t.Errorf("closing an object: %v", err)
 	}
-	return object.ObjectInfo
+	return object
+}
+
+func wantSame(t tester, promise string, got, want drivers.Object) {
+	t.Helper()
+	if got.ETag != want.ETag || !got.Modified.Equal(want.Modified) {
+		t.Errorf("%s: got %q of %v, want %q of %v", promise, got.ETag, got.Modified, want.ETag, want.Modified)
+	}
 }
 
 // list collects the keys of a List.

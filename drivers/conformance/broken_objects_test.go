@@ -92,6 +92,19 @@ func TestBrokenObjects(t *testing.T) {
 		{"ETag of the size", "ETag", onGet(func(o *drivers.Object) { o.ETag = strings.Repeat("e", int(o.Size)+1) })},
 		{"ETag in quotes", "ETag", onGet(func(o *drivers.Object) { o.ETag = `"` + o.ETag + `"` })},
 		{"no ETag", "ETag", onGet(func(o *drivers.Object) { o.ETag = "" })},
+		{"looks for the ETag before it opens", "ReadersDuringReplace", func(o drivers.Objects) drivers.Objects {
+			return tamperedObjects{Objects: o, get: func(ctx context.Context, key string) (drivers.Object, error) {
+				before, err := o.Get(ctx, key)
+				if err != nil {
+					return before, err
+				}
+				before.Close()
+				runtime.Gosched()
+				object, err := o.Get(ctx, key)
+				object.ETag = before.ETag
+				return object, err
+			}}
+		}},
 		{"no time", "PutGet", onGet(func(o *drivers.Object) { o.Modified = time.Time{} })},
 		{"Modified is the time of asking", "ETag ObjectsReopen", onGet(func(o *drivers.Object) { o.Modified = time.Now() })},
 		{"no size", "PutGet Sizes", onGet(func(o *drivers.Object) { o.Size = 0 })},

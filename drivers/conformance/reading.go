@@ -88,7 +88,7 @@ func testReadersDuringReplace(t tester, open func() drivers.Objects) {
 			}
 			mu.Lock()
 			if was, ok := etags[object.ETag]; ok && was != hash(content) {
-				t.Errorf("ETag changes whenever the content does: %q has two contents", object.ETag)
+				t.Errorf("ETag changes whenever the content does, and belongs to what is read: %q has two contents", object.ETag)
 			}
 			etags[object.ETag] = hash(content)
 			mu.Unlock()

@@ -272,7 +272,8 @@ func readObject(f *os.File, key string) (drivers.Object, error) {
 	}
 	return drivers.Object{
 		ReadSeekCloser: section{io.NewSectionReader(f, start, size), f},
-		ObjectInfo:     drivers.ObjectInfo{Key: key, Size: size, ETag: fields[1], Modified: stat.ModTime().UTC()},
+		ObjectInfo:     drivers.ObjectInfo{Key: key, Size: size, Modified: stat.ModTime().UTC()},
+		ETag:           fields[1],
 		ContentType:    fields[3],
 	}, nil
 }

@@ -31,6 +31,7 @@ type blobs struct {
 // blob is never changed, only replaced.
 type blob struct {
 	info        drivers.ObjectInfo
+	etag        string
 	contentType string
 	data        []byte
 }
@@ -49,7 +50,8 @@ func (o *objects) Put(ctx context.Context, key string, r io.Reader, size int64, 
 	}
 	sum := sha256.Sum256(data)
 	b := &blob{
-		info:        drivers.ObjectInfo{Key: key, Size: size, ETag: hex.EncodeToString(sum[:16]), Modified: time.Now().UTC()},
+		info:        drivers.ObjectInfo{Key: key, Size: size, Modified: time.Now().UTC()},
+		etag:        hex.EncodeToString(sum[:16]),
 		contentType: contentType,
 		data:        data,
 	}
@@ -73,7 +75,7 @@ func (o *objects) Get(ctx context.Context, key string) (drivers.Object, error) {
 	if b == nil {
 		return drivers.Object{}, fmt.Errorf("get %s: %w", key, drivers.ErrNotFound)
 	}
-	return drivers.Object{ReadSeekCloser: open{bytes.NewReader(b.data)}, ObjectInfo: b.info, ContentType: b.contentType}, nil
+	return drivers.Object{ReadSeekCloser: open{bytes.NewReader(b.data)}, ObjectInfo: b.info, ETag: b.etag, ContentType: b.contentType}, nil
 }
 
 func (o *objects) Delete(ctx context.Context, keys ...string) error {

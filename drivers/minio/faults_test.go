@@ -500,6 +500,11 @@ func TestRangeFaults(t *testing.T) {
 			want  error // nil for any
 		}{
 			{"another ETag", rewrite(p, func(h http.Header, body io.Writer) io.Writer { h.Set("ETag", `"other"`); return body }), errReplaced},
+			{"another sum", rewrite(p, func(h http.Header, body io.Writer) io.Writer {
+				h.Set("X-Amz-Meta-"+sumKey, strings.Repeat("0", 64))
+				return body
+			}), errReplaced},
+			{"no sum", rewrite(p, func(h http.Header, body io.Writer) io.Writer { h.Del("X-Amz-Meta-" + sumKey); return body }), errReplaced},
 			{"the range ignored", func(w http.ResponseWriter, r *http.Request) {
 				r.Header.Del("Range") // which minio-go does not sign
 				p.good.ServeHTTP(w, r)
@@ -530,14 +535,15 @@ func TestRangeFaults(t *testing.T) {
 		}
 		// And one that passes. The service is told which version we mean.
 		p.with(nil)
+		etag := rawInfo(t, o, "large,1").ETag
 		object, err := o.Get(t.Context(), "large")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer object.Close()
 		p.with(once(p, func(w http.ResponseWriter, r *http.Request) {
-			if got := r.Header.Get("If-Match"); got != `"`+object.ETag+`"` {
-				t.Errorf("If-Match is %s, the ETag %s", got, object.ETag)
+			if got := r.Header.Get("If-Match"); got != `"`+etag+`"` {
+				t.Errorf("If-Match is %s, the service's ETag %q", got, etag)
 			}
 			answer(503, "SlowDown")(w, r)
 		}))
@@ -571,6 +577,53 @@ func TestETags(t *testing.T) {
 		p.with(nil)
 		if err := o.Delete(t.Context(), "new"); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestOtherVersions: an answer that tells of another version than it brings, as
+// some services' do while an object is replaced. What Get says of its object is
+// true, and small ones are asked for again.
+func TestOtherVersions(t *testing.T) {
+	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+		want := map[string]string{}
+		for _, key := range []string{"small", "large"} {
+			object, err := o.Get(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			object.Close()
+			want[key] = object.ETag
+		}
+		for name, spoil := range map[string]http.HandlerFunc{
+			"another ETag": rewrite(p, func(h http.Header, body io.Writer) io.Writer {
+				h.Set("ETag", `"0123456789abcdef0123456789abcdef"`)
+				return body
+			}),
+			"another sum": once(p, rewrite(p, func(h http.Header, body io.Writer) io.Writer {
+				h.Set("X-Amz-Meta-"+sumKey, strings.Repeat("0", 64))
+				return body
+			})),
+			"other bytes": once(p, rewrite(p, func(_ http.Header, body io.Writer) io.Writer { return flip(body, 7) })),
+		} {
+			for key, size := range map[string]int{"small": smallSize, "large": largeSize} {
+				p.with(spoil)
+				object, err := o.Get(t.Context(), key)
+				if err != nil {
+					t.Errorf("%s: %s: %v", name, key, err)
+					continue
+				}
+				got, err := io.ReadAll(object)
+				switch whole := string(got) == content('o', size) && object.ETag == want[key]; {
+				case key == "small" || name == "another ETag":
+					if err != nil || !whole {
+						t.Errorf("%s: %s: %d bytes with ETag %q, %v; want ETag %q", name, key, len(got), object.ETag, err, want[key])
+					}
+				case err == nil && !whole:
+					t.Errorf("%s: %s: %d wrong bytes with ETag %q", name, key, len(got), object.ETag)
+				}
+				object.Close()
+			}
 		}
 	})
 }

@@ -2,6 +2,7 @@ package minio
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -53,7 +54,8 @@ func (o *objects) get(ctx context.Context, key string) (drivers.Object, error) {
 		r.body, r.at = r.checked(body, 0), 0
 		object = drivers.Object{
 			ReadSeekCloser: r,
-			ObjectInfo:     drivers.ObjectInfo{Key: key, Size: info.Size, ETag: info.ETag, Modified: info.LastModified.UTC()},
+			ObjectInfo:     drivers.ObjectInfo{Key: key, Size: info.Size, Modified: info.LastModified.UTC()},
+			ETag:           cmp.Or(r.sum, info.ETag),
 			ContentType:    info.ContentType,
 		}
 		if info.Size > small {
@@ -86,8 +88,9 @@ type reader struct {
 	watch     *time.Timer // cancels when the service is silent; runs during a Read only
 	name      string
 	size      int64
-	etag, sum string
-	pos       int64 // where the next Read begins
+	etag      string // the service's
+	sum       string // the SHA-256 that lies beside the object, or empty
+	pos       int64  // where the next Read begins
 	body      *checked
 	at        int64 // where body is
 	err       error // what ended the reading for good
@@ -166,8 +169,9 @@ func (r *reader) reopen() error {
 		if err != nil {
 			return err
 		}
-		// Not all services honour the condition, nor the range.
-		if info.ETag != r.etag || info.Size != r.size-r.pos {
+		// Not all services honour the condition, nor the range. And versitygw looks
+		// for the ETag before it opens the object, but for the sum after.
+		if info.ETag != r.etag || info.UserMetadata[sumKey] != r.sum || info.Size != r.size-r.pos {
 			body.Close()
 			return errReplaced
 		}

@@ -37,8 +37,10 @@
 //
 // The SHA-256 lies beside the object as metadata, and what is read is held against
 // it: what is damaged, or mixed of two versions, ends in an error. Small objects
-// are read whole before Get returns. Objects that others stored there have no
-// SHA-256 and are read as they come.
+// are read whole before Get returns, and asked for again when they are damaged.
+// That SHA-256 is the ETag too: the service's own may be looked up before the
+// object is opened, and be another version's. Objects that others stored there have
+// no SHA-256; they are read as they come, with the service's ETag.
 //
 // An answer to Put whose ETag is not the MD5 of what was sent is usual where the
 // service encrypts. The service is then asked again, and Put fails unless it says

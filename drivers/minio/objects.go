@@ -197,7 +197,7 @@ func (o *objects) List(ctx context.Context, prefix, after string) iter.Seq2[driv
 				}
 				last = info.Key
 				key, ours := o.key(info.Key)
-				if ours && !yield(drivers.ObjectInfo{Key: key, Size: info.Size, ETag: info.ETag, Modified: info.LastModified.UTC()}, nil) {
+				if ours && !yield(drivers.ObjectInfo{Key: key, Size: info.Size, Modified: info.LastModified.UTC()}, nil) {
 					return
 				}
 			}
