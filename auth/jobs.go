@@ -27,6 +27,7 @@ type jobRecord struct {
 const (
 	jobRemovePicture = "removePicture"
 	jobRemoveUpload  = "removeUpload"
+	jobPictureMoved  = "pictureMoved"
 	jobCheckPicture  = "checkPicture"
 	jobJudgePicture  = "judgePicture"
 	jobPush          = "push"
@@ -54,6 +55,8 @@ func (c *Core) runJob(ctx context.Context, job jobRecord) error {
 		return run(ctx, job, c.removePicture)
 	case jobRemoveUpload:
 		return run(ctx, job, c.removeUpload)
+	case jobPictureMoved:
+		return nil // it was there for the sweep to see
 	case jobCheckPicture:
 		return run(ctx, job, c.checkPicture)
 	case jobJudgePicture:

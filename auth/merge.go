@@ -171,6 +171,7 @@ func (c *Core) merging(ctx context.Context, a *account, other account, sid strin
 	case from.Avatar == nil:
 	case a.user.Avatar == nil:
 		a.user.Avatar = from.Avatar
+		ops = append(ops, newJob(jobPictureMoved, now.Add(sweepTime), removal{a.uid, from.Avatar.ID}))
 	default:
 		ops = append(ops, c.removeLater(a.uid, from.Avatar.ID, now.Add(c.oldLife)))
 	}

@@ -47,6 +47,11 @@ func (c *Core) storePicture(ctx context.Context, uid string, upload Upload) (*st
 	if err != nil {
 		return nil, pictureError(err)
 	}
+	return c.putPicture(ctx, uid, pictures)
+}
+
+// putPicture stores a picture, after the job that would remove it.
+func (c *Core) putPicture(ctx context.Context, uid string, pictures avatar.Pictures) (*storedPicture, error) {
 	p := &storedPicture{id: newID()}
 	op := c.removeLater(uid, p.id, c.now().Add(pictureLease))
 	p.job = op.Key

@@ -41,6 +41,7 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "uploads-used", uploadRecord{ContentType: "image/png", Size: 9, Created: at, Picture: sid})
 	golden(t, "sweeps", sweepRecord{at})
 	golden(t, "jobs-upload", jobRecord{Kind: jobRemoveUpload, Args: encode(removedUpload{sid})})
+	golden(t, "jobs-picturemoved", jobRecord{Kind: jobPictureMoved, Args: encode(removal{uid, sid})})
 	golden(t, "users-all", userRecord{
 		Version: 8, Phone: &phoneNumber{"86", "13800138000"}, Identities: []identityName{{"wxone", "openid-1"}},
 		Unions: []string{"unionhash"}, Others: []string{sid}, Created: at, Updated: later,
