@@ -38,7 +38,7 @@ var foreign = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"auth"},
 	"github.com/alecthomas/kong":      {""},
 	"golang.org/x/image":              {"auth/avatar"},
-	"net/http":                        {"", "bench", "check", "drivers/minio", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox", "playground", "observe"},
+	"net/http":                        {"", "bench", "check", "drivers/minio", "drivers/minio/spoil", "server", "graph", "graph/...", "auth/wechat", "auth/wechat/sandbox", "playground", "observe"},
 	"github.com/vbauerster/mpb":       {"migrate"},
 	"github.com/prometheus":           {"observe"},
 	"golang.org/x/time":               {"server"},

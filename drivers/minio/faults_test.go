@@ -7,178 +7,25 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/minio/spoil"
 )
 
-// proxy stands before a server and spoils what goes through it.
-type proxy struct {
-	host  string
-	good  http.Handler // passes everything on
-	stop  func()
-	done  chan struct{} // closed when the proxy stops
-	calls atomic.Int64  // requests since the last spoil
-
-	mu    sync.Mutex
-	spoil http.HandlerFunc // or nil
-}
-
-// refuse is what a handler panics with to close the connection without an answer.
-var refuse = http.ErrAbortHandler
-
-func newProxy(t testing.TB, backend string) *proxy {
-	t.Helper()
-	p := &proxy{done: make(chan struct{})}
-	transport := &http.Transport{DisableCompression: true}
-	p.good = &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: backend})
-			r.Out.Host = r.In.Host // it is signed
-		},
-		Transport:    transport,
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(refuse) },
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.calls.Add(1)
-		p.mu.Lock()
-		spoil := p.spoil
-		p.mu.Unlock()
-		if spoil == nil {
-			spoil = p.good.ServeHTTP
-		}
-		spoil(w, r)
-	}))
-	p.host = strings.TrimPrefix(server.URL, "http://")
-	p.stop = sync.OnceFunc(func() {
-		close(p.done)
-		server.CloseClientConnections()
-		server.Close()
-		transport.CloseIdleConnections()
-	})
-	t.Cleanup(p.stop)
+func newProxy(t testing.TB, backend string) *spoil.Proxy {
+	p := spoil.New(backend)
+	t.Cleanup(p.Stop)
 	return p
 }
 
-// with spoils what goes through from now on; nil spoils nothing.
-func (p *proxy) with(spoil http.HandlerFunc) {
-	p.mu.Lock()
-	p.spoil = spoil
-	p.mu.Unlock()
-	p.calls.Store(0)
-}
-
-// only spoils the requests of one method.
-func only(p *proxy, method string, spoil http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == method {
-			spoil(w, r)
-			return
-		}
-		p.good.ServeHTTP(w, r)
-	}
-}
-
-// once spoils the first request only.
-func once(p *proxy, spoil http.HandlerFunc) http.HandlerFunc {
-	var first sync.Once
-	return func(w http.ResponseWriter, r *http.Request) {
-		mine := false
-		first.Do(func() { mine = true })
-		if mine {
-			spoil(w, r)
-			return
-		}
-		p.good.ServeHTTP(w, r)
-	}
-}
-
-// answer reads the request and answers with an S3 error.
-func answer(status int, code string, header ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		for i := 0; i < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>spoilt</Message></Error>", code)
-	}
-}
-
-// cutRequest passes on the first n bytes of a request's body, then closes both
-// connections.
-func cutRequest(p *proxy, n int64) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, n), iotest.ErrReader(errors.New("cut"))))
-		p.good.ServeHTTP(w, r)
-		panic(refuse)
-	}
-}
-
-// rewrite passes a request on and lets change the answer, whose body comes
-// through what change returns.
-func rewrite(p *proxy, change func(h http.Header, body io.Writer) io.Writer) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		p.good.ServeHTTP(&rewriter{ResponseWriter: w, change: change}, r)
-	}
-}
-
-type rewriter struct {
-	http.ResponseWriter
-	change func(http.Header, io.Writer) io.Writer
-	body   io.Writer
-}
-
-func (w *rewriter) WriteHeader(status int) {
-	if w.body == nil {
-		w.body = w.change(w.Header(), w.ResponseWriter)
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *rewriter) Write(p []byte) (int, error) { return w.body.Write(p) }
-
-func (w *rewriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// after writes n bytes, flushes them, and calls then.
-func after(w io.Writer, n int, then func()) io.Writer {
-	return writerFunc(func(p []byte) (int, error) {
-		if len(p) < n {
-			n -= len(p)
-			return w.Write(p)
-		}
-		w.Write(p[:n])
-		w.(http.Flusher).Flush()
-		then()
-		return 0, io.ErrShortWrite
-	})
-}
-
-// flip changes the byte at n.
-func flip(w io.Writer, n int) io.Writer {
-	return writerFunc(func(p []byte) (int, error) {
-		p = slices.Clone(p)
-		if 0 <= n && n < len(p) {
-			p[n] ^= 1
-		}
-		n -= len(p)
-		return w.Write(p)
-	})
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+// abort closes the connection in the middle of an answer.
+func abort() { panic(http.ErrAbortHandler) }
 
 const (
 	largeSize = 400_000 // of an object that is read as it comes
@@ -190,7 +37,7 @@ func content(c byte, size int) string { return strings.Repeat(string(c), size) }
 // onProxies runs a test on each server, behind a proxy, with the objects "large"
 // and "small" in the bucket, and looks that they are still there and nothing
 // else, and that no goroutine stays.
-func onProxies(t *testing.T, test func(t *testing.T, p *proxy, o *objects)) {
+func onProxies(t *testing.T, test func(t *testing.T, p *spoil.Proxy, o *objects)) {
 	onAll(t, func(t *testing.T, host string) {
 		direct := openBucket(t, host)
 		if err := direct.Put(t.Context(), "large", strings.NewReader(content('o', largeSize)), largeSize, "old/large"); err != nil {
@@ -204,17 +51,17 @@ func onProxies(t *testing.T, test func(t *testing.T, p *proxy, o *objects)) {
 
 		p := newProxy(t, host)
 		at := direct.place
-		at.host = p.host
+		at.host = p.Host
 		o, err := open(t.Context(), at, newTransport(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		test(t, p, o)
-		p.with(nil)
+		p.With(nil)
 		if err := o.Close(); err != nil {
 			t.Error(err)
 		}
-		p.stop()
+		p.Stop()
 
 		wantOld(t, direct)
 		if got := rawNames(t, direct); !slices.Equal(got, []string{"large,1", "small,1"}) {
@@ -271,33 +118,33 @@ func quickly(t *testing.T, f func()) {
 }
 
 func TestPutFaults(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		for _, c := range []struct {
 			name  string
 			spoil http.HandlerFunc
 			calls int64  // requests, at most; 0 for any
 			want  string // part of the error
 		}{
-			{"full", answer(507, "XMinioStorageFull"), 1, "507 XMinioStorageFull: spoilt"},
-			{"forbidden", answer(403, "AccessDenied"), 1, "403 AccessDenied: spoilt"},
-			{"the bucket is gone", answer(404, "NoSuchBucket"), 1, "404 NoSuchBucket"},
-			{"ill", answer(500, "InternalError"), attempts, "500 InternalError"},
-			{"busy", answer(503, "SlowDown"), attempts, "503 SlowDown"},
-			{"busy for a while", answer(503, "SlowDown", "Retry-After", "7"), 1, "try again in 7s"},
-			{"no answer", func(http.ResponseWriter, *http.Request) { panic(refuse) }, attempts, "closed the connection"},
-			{"cut at the beginning", cutRequest(p, 0), attempts, ""},
-			{"cut in the middle", cutRequest(p, smallSize/2), attempts, ""},
-			{"cut before the last byte", cutRequest(p, smallSize-1), attempts, ""},
+			{"full", spoil.Answer(507, "XMinioStorageFull"), 1, "507 XMinioStorageFull: spoilt"},
+			{"forbidden", spoil.Answer(403, "AccessDenied"), 1, "403 AccessDenied: spoilt"},
+			{"the bucket is gone", spoil.Answer(404, "NoSuchBucket"), 1, "404 NoSuchBucket"},
+			{"ill", spoil.Answer(500, "InternalError"), attempts, "500 InternalError"},
+			{"busy", spoil.Answer(503, "SlowDown"), attempts, "503 SlowDown"},
+			{"busy for a while", spoil.Answer(503, "SlowDown", "Retry-After", "7"), 1, "try again in 7s"},
+			{"no answer", spoil.Refuse, attempts, "closed the connection"},
+			{"cut at the beginning", p.CutRequest(0), attempts, ""},
+			{"cut in the middle", p.CutRequest(smallSize / 2), attempts, ""},
+			{"cut before the last byte", p.CutRequest(smallSize - 1), attempts, ""},
 			{"a byte changed", func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				body[len(body)/2] ^= 1
 				r.Body = io.NopCloser(strings.NewReader(string(body)))
-				p.good.ServeHTTP(w, r)
+				p.Good.ServeHTTP(w, r)
 			}, attempts, "400 "},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				for _, key := range []string{"small", "new"} {
-					p.with(only(p, http.MethodPut, c.spoil))
+					p.With(p.Only(http.MethodPut, c.spoil))
 					quickly(t, func() {
 						err := o.Put(t.Context(), key, strings.NewReader(content('n', smallSize)), smallSize, "new/"+key)
 						if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "http://") {
@@ -308,10 +155,10 @@ func TestPutFaults(t *testing.T) {
 							t.Errorf("BusyError is for Retry-After: %#v", err)
 						}
 					})
-					if n := p.calls.Load(); c.calls > 0 && n > c.calls {
+					if n := p.Calls.Load(); c.calls > 0 && n > c.calls {
 						t.Errorf("%d requests, want at most %d", n, c.calls)
 					}
-					p.with(nil)
+					p.With(nil)
 					wantOld(t, o)
 				}
 			})
@@ -321,28 +168,28 @@ func TestPutFaults(t *testing.T) {
 
 // TestPassingFaults: what passes is not an error.
 func TestPassingFaults(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		for name, spoil := range map[string]http.HandlerFunc{
-			"ill":       answer(500, "InternalError"),
-			"busy":      answer(503, "SlowDown"),
-			"too often": answer(429, "TooManyRequests"),
-			"gateway":   answer(502, "x"),
-			"cut":       cutRequest(p, smallSize/2),
-			"refused":   func(http.ResponseWriter, *http.Request) { panic(refuse) },
+			"ill":       spoil.Answer(500, "InternalError"),
+			"busy":      spoil.Answer(503, "SlowDown"),
+			"too often": spoil.Answer(429, "TooManyRequests"),
+			"gateway":   spoil.Answer(502, "x"),
+			"cut":       p.CutRequest(smallSize / 2),
+			"refused":   spoil.Refuse,
 			"lost": func(_ http.ResponseWriter, r *http.Request) { // done, but nobody hears of it
-				p.good.ServeHTTP(httptest.NewRecorder(), r)
-				panic(refuse)
+				p.Good.ServeHTTP(httptest.NewRecorder(), r)
+				abort()
 			},
-			"half an answer": rewrite(p, func(h http.Header, body io.Writer) io.Writer {
-				return after(body, 10, func() { panic(refuse) })
+			"half an answer": p.Rewrite(func(h http.Header, body io.Writer) io.Writer {
+				return spoil.After(body, 10, abort)
 			}),
 		} {
 			t.Run(name, func(t *testing.T) {
-				p.with(once(p, spoil))
+				p.With(p.Once(spoil))
 				if err := o.Put(t.Context(), "new", strings.NewReader(content('n', smallSize)), smallSize, "new/type"); err != nil {
 					t.Errorf("Put: %v", err)
 				}
-				p.with(once(p, spoil))
+				p.With(p.Once(spoil))
 				object, err := o.Get(t.Context(), "new")
 				if err != nil {
 					t.Fatalf("Get: %v", err)
@@ -351,13 +198,13 @@ func TestPassingFaults(t *testing.T) {
 					t.Errorf("Get: %d bytes, %v", len(got), err)
 				}
 				object.Close()
-				p.with(once(p, spoil))
+				p.With(p.Once(spoil))
 				for _, err := range o.List(t.Context(), "", "") {
 					if err != nil {
 						t.Errorf("List: %v", err)
 					}
 				}
-				p.with(once(p, spoil))
+				p.With(p.Once(spoil))
 				if err := o.Delete(t.Context(), "new"); err != nil {
 					t.Errorf("Delete: %v", err)
 				}
@@ -368,8 +215,8 @@ func TestPassingFaults(t *testing.T) {
 
 // TestAway: nothing listens any more.
 func TestAway(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
-		p.stop()
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
+		p.Stop()
 		quickly(t, func() {
 			errs := []error{
 				o.Put(t.Context(), "small", strings.NewReader("new"), 3, "x"),
@@ -392,13 +239,13 @@ func TestAway(t *testing.T) {
 // TestSlow: a service that takes requests and does not answer. Calls end with
 // their contexts, and without a deadline when patience ends.
 func TestSlow(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		for name, spoil := range map[string]http.HandlerFunc{
-			"deaf": func(http.ResponseWriter, *http.Request) { <-p.done },
+			"deaf": func(http.ResponseWriter, *http.Request) { <-p.Done },
 			"mute": func(_ http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				select {
-				case <-p.done:
+				case <-p.Done:
 				case <-r.Context().Done():
 				}
 			},
@@ -412,7 +259,7 @@ func TestSlow(t *testing.T) {
 						o.patience = 50 * time.Millisecond
 					}
 					defer cancel()
-					p.with(spoil)
+					p.With(spoil)
 					quickly(t, func() {
 						if err := o.Put(ctx, "small", strings.NewReader(content('n', smallSize)), smallSize, "x"); !errors.Is(err, want) {
 							t.Errorf("Put: %v", err)
@@ -446,32 +293,32 @@ func TestSlow(t *testing.T) {
 // TestGetFaults: what Get and its reader say, and never other bytes.
 func TestGetFaults(t *testing.T) {
 	cut := func(n int) func(http.Header, io.Writer) io.Writer {
-		return func(_ http.Header, body io.Writer) io.Writer { return after(body, n, func() { panic(refuse) }) }
+		return func(_ http.Header, body io.Writer) io.Writer { return spoil.After(body, n, abort) }
 	}
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		o.patience = time.Second
 		for _, c := range []struct {
 			name  string
 			spoil http.HandlerFunc
 			want  string // part of the error
 		}{
-			{"forbidden", answer(403, "AccessDenied"), "403 AccessDenied"},
-			{"the bucket is gone", answer(404, "NoSuchBucket"), "404 NoSuchBucket"},
+			{"forbidden", spoil.Answer(403, "AccessDenied"), "403 AccessDenied"},
+			{"the bucket is gone", spoil.Answer(404, "NoSuchBucket"), "404 NoSuchBucket"},
 			{"not S3", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "nobody here", 404) }, "404"},
-			{"busy for a while", answer(503, "SlowDown", "Retry-After", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)), "try again in "},
-			{"cut at the beginning", rewrite(p, cut(0)), ""},
-			{"cut in the middle", rewrite(p, cut(smallSize/2)), ""},
-			{"cut before the last byte of the small", rewrite(p, cut(smallSize-1)), ""},
-			{"a byte changed", rewrite(p, func(_ http.Header, body io.Writer) io.Writer { return flip(body, smallSize/2) }), errDamaged.Error()},
-			{"silent in the middle", rewrite(p, func(_ http.Header, body io.Writer) io.Writer {
-				return after(body, smallSize/2, func() { <-p.done })
+			{"busy for a while", spoil.Answer(503, "SlowDown", "Retry-After", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)), "try again in "},
+			{"cut at the beginning", p.Rewrite(cut(0)), ""},
+			{"cut in the middle", p.Rewrite(cut(smallSize / 2)), ""},
+			{"cut before the last byte of the small", p.Rewrite(cut(smallSize - 1)), ""},
+			{"a byte changed", p.Rewrite(func(_ http.Header, body io.Writer) io.Writer { return spoil.Flip(body, smallSize/2) }), errDamaged.Error()},
+			{"silent in the middle", p.Rewrite(func(_ http.Header, body io.Writer) io.Writer {
+				return spoil.After(body, smallSize/2, func() { <-p.Done })
 			}), errSilent.Error()},
-			{"no ETag", rewrite(p, func(h http.Header, body io.Writer) io.Writer { h.Del("ETag"); return body }), "the service does not say"},
-			{"no length", rewrite(p, func(h http.Header, body io.Writer) io.Writer { h.Del("Content-Length"); return body }), "the service does not say"},
+			{"no ETag", p.Rewrite(func(h http.Header, body io.Writer) io.Writer { h.Del("ETag"); return body }), "the service does not say"},
+			{"no length", p.Rewrite(func(h http.Header, body io.Writer) io.Writer { h.Del("Content-Length"); return body }), "the service does not say"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				for key, size := range map[string]int{"small": smallSize, "large": largeSize} {
-					p.with(c.spoil)
+					p.With(c.spoil)
 					quickly(t, func() {
 						object, err := o.Get(t.Context(), key)
 						if err == nil {
@@ -493,35 +340,35 @@ func TestGetFaults(t *testing.T) {
 
 // TestRangeFaults seeks in an object that is read as it comes.
 func TestRangeFaults(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		for _, c := range []struct {
 			name  string
 			spoil http.HandlerFunc
 			want  error // nil for any
 		}{
-			{"another ETag", rewrite(p, func(h http.Header, body io.Writer) io.Writer { h.Set("ETag", `"other"`); return body }), errReplaced},
-			{"another sum", rewrite(p, func(h http.Header, body io.Writer) io.Writer {
+			{"another ETag", p.Rewrite(func(h http.Header, body io.Writer) io.Writer { h.Set("ETag", `"other"`); return body }), errReplaced},
+			{"another sum", p.Rewrite(func(h http.Header, body io.Writer) io.Writer {
 				h.Set("X-Amz-Meta-"+sumKey, strings.Repeat("0", 64))
 				return body
 			}), errReplaced},
-			{"no sum", rewrite(p, func(h http.Header, body io.Writer) io.Writer { h.Del("X-Amz-Meta-" + sumKey); return body }), errReplaced},
+			{"no sum", p.Rewrite(func(h http.Header, body io.Writer) io.Writer { h.Del("X-Amz-Meta-" + sumKey); return body }), errReplaced},
 			{"the range ignored", func(w http.ResponseWriter, r *http.Request) {
 				r.Header.Del("Range") // which minio-go does not sign
-				p.good.ServeHTTP(w, r)
+				p.Good.ServeHTTP(w, r)
 			}, nil},
-			{"gone", answer(404, "NoSuchKey"), errReplaced},
-			{"replaced", answer(412, "PreconditionFailed"), errReplaced},
-			{"forbidden", answer(403, "AccessDenied"), nil},
-			{"refused", func(http.ResponseWriter, *http.Request) { panic(refuse) }, nil},
+			{"gone", spoil.Answer(404, "NoSuchKey"), errReplaced},
+			{"replaced", spoil.Answer(412, "PreconditionFailed"), errReplaced},
+			{"forbidden", spoil.Answer(403, "AccessDenied"), nil},
+			{"refused", spoil.Refuse, nil},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				p.with(nil)
+				p.With(nil)
 				object, err := o.Get(t.Context(), "large")
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer object.Close()
-				p.with(c.spoil)
+				p.With(c.spoil)
 				if _, err := object.Seek(1000, io.SeekStart); err != nil {
 					t.Fatal(err)
 				}
@@ -534,18 +381,18 @@ func TestRangeFaults(t *testing.T) {
 			})
 		}
 		// And one that passes. The service is told which version we mean.
-		p.with(nil)
+		p.With(nil)
 		etag := rawInfo(t, o, "large,1").ETag
 		object, err := o.Get(t.Context(), "large")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer object.Close()
-		p.with(once(p, func(w http.ResponseWriter, r *http.Request) {
+		p.With(p.Once(func(w http.ResponseWriter, r *http.Request) {
 			if got := r.Header.Get("If-Match"); got != `"`+etag+`"` {
 				t.Errorf("If-Match is %s, the service's ETag %q", got, etag)
 			}
-			answer(503, "SlowDown")(w, r)
+			spoil.Answer(503, "SlowDown")(w, r)
 		}))
 		if _, err := object.Seek(-1000, io.SeekEnd); err != nil {
 			t.Fatal(err)
@@ -562,19 +409,19 @@ func TestETags(t *testing.T) {
 		h.Set("ETag", `"0123456789abcdef0123456789abcdef"`)
 		return body
 	}
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		put := func() error {
 			return o.Put(t.Context(), "new", strings.NewReader("new"), 3, "x")
 		}
-		p.with(only(p, http.MethodPut, rewrite(p, wrong)))
+		p.With(p.Only(http.MethodPut, p.Rewrite(wrong)))
 		if err := put(); err == nil || !strings.Contains(err.Error(), "ETag") {
 			t.Errorf("the ETag of other bytes: %v", err)
 		}
-		p.with(rewrite(p, wrong))
+		p.With(p.Rewrite(wrong))
 		if err := put(); err != nil {
 			t.Errorf("an ETag of the service's own, every time: %v", err)
 		}
-		p.with(nil)
+		p.With(nil)
 		if err := o.Delete(t.Context(), "new"); err != nil {
 			t.Error(err)
 		}
@@ -585,7 +432,7 @@ func TestETags(t *testing.T) {
 // some services' do while an object is replaced. What Get says of its object is
 // true, and small ones are asked for again.
 func TestOtherVersions(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		want := map[string]string{}
 		for _, key := range []string{"small", "large"} {
 			object, err := o.Get(t.Context(), key)
@@ -596,18 +443,18 @@ func TestOtherVersions(t *testing.T) {
 			want[key] = object.ETag
 		}
 		for name, spoil := range map[string]http.HandlerFunc{
-			"another ETag": rewrite(p, func(h http.Header, body io.Writer) io.Writer {
+			"another ETag": p.Rewrite(func(h http.Header, body io.Writer) io.Writer {
 				h.Set("ETag", `"0123456789abcdef0123456789abcdef"`)
 				return body
 			}),
-			"another sum": once(p, rewrite(p, func(h http.Header, body io.Writer) io.Writer {
+			"another sum": p.Once(p.Rewrite(func(h http.Header, body io.Writer) io.Writer {
 				h.Set("X-Amz-Meta-"+sumKey, strings.Repeat("0", 64))
 				return body
 			})),
-			"other bytes": once(p, rewrite(p, func(_ http.Header, body io.Writer) io.Writer { return flip(body, 7) })),
+			"other bytes": p.Once(p.Rewrite(func(_ http.Header, body io.Writer) io.Writer { return spoil.Flip(body, 7) })),
 		} {
 			for key, size := range map[string]int{"small": smallSize, "large": largeSize} {
-				p.with(spoil)
+				p.With(spoil)
 				object, err := o.Get(t.Context(), key)
 				if err != nil {
 					t.Errorf("%s: %s: %v", name, key, err)
@@ -630,7 +477,7 @@ func TestOtherVersions(t *testing.T) {
 
 // TestDeleteFaults: an answer of 200 may hold errors, or say nothing.
 func TestDeleteFaults(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		const head = `<?xml version="1.0"?><DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`
 		for name, body := range map[string]string{
 			"one of two refused": head + `<Deleted><Key>small,1</Key></Deleted><Error><Key>large,1</Key><Code>AccessDenied</Code><Message>spoilt</Message></Error></DeleteResult>`,
@@ -640,7 +487,7 @@ func TestDeleteFaults(t *testing.T) {
 			"half an answer":     head + `<Deleted><Key>small,1</Key></Deleted><Del`,
 			"an error":           `<?xml version="1.0"?><Error><Code>InternalError</Code></Error>`,
 		} {
-			p.with(func(w http.ResponseWriter, r *http.Request) {
+			p.With(func(w http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(w, body)
 			})
@@ -655,7 +502,7 @@ func TestDeleteFaults(t *testing.T) {
 
 // TestListFaults: a list that is cut, out of order, or never ends, is an error.
 func TestListFaults(t *testing.T) {
-	onProxies(t, func(t *testing.T, p *proxy, o *objects) {
+	onProxies(t, func(t *testing.T, p *spoil.Proxy, o *objects) {
 		page := func(names ...string) string {
 			var b strings.Builder
 			b.WriteString(`<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated>`)
@@ -677,7 +524,7 @@ func TestListFaults(t *testing.T) {
 			"nothing":      "",
 			"not S3":       "<html><body>welcome</body></html>",
 		} {
-			p.with(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
+			p.With(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
 			quickly(t, func() {
 				n := 0
 				var last error
@@ -696,11 +543,11 @@ func TestListFaults(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	setCredentials(t)
 	p := newProxy(t, fakeServer(t))
-	p.with(func(http.ResponseWriter, *http.Request) { <-p.done })
+	p.With(func(http.ResponseWriter, *http.Request) { <-p.Done })
 	transport := newTransport()
 	transport.ResponseHeaderTimeout = 20 * time.Millisecond
-	_, err := open(t.Context(), place{host: p.host, bucket: "bucket", region: "x"}, transport, false)
-	if n := p.calls.Load(); err == nil || n != 1 {
+	_, err := open(t.Context(), place{host: p.Host, bucket: "bucket", region: "x"}, transport, false)
+	if n := p.Calls.Load(); err == nil || n != 1 {
 		t.Errorf("%d requests, %v", n, err)
 	}
 }

@@ -82,18 +82,18 @@ func (whole) Close() error { return nil }
 // reader reads an object as it comes, and asks for the rest of it anew after a
 // Seek: of the same version, or there is an error.
 type reader struct {
-	objects   *objects
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
-	watch     *time.Timer // cancels when the service is silent; runs during a Read only
-	name      string
-	size      int64
-	etag      string // the service's
-	sum       string // the SHA-256 that lies beside the object, or empty
-	pos       int64  // where the next Read begins
-	body      *checked
-	at        int64 // where body is
-	err       error // what ended the reading for good
+	objects *objects
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	watch   *time.Timer // cancels when the service is silent; runs during a Read only
+	name    string
+	size    int64
+	etag    string // the service's
+	sum     string // the SHA-256 that lies beside the object, or empty
+	pos     int64  // where the next Read begins
+	body    *checked
+	at      int64 // where body is
+	err     error // what ended the reading for good
 }
 
 func (r *reader) Read(p []byte) (int, error) {
