@@ -168,7 +168,20 @@ func (c *Core) openUpload(ctx context.Context, uid, id string) (*incoming, error
 	case err != nil:
 		return nil, fmt.Errorf("%w: objects: get: %w", ErrUpstream, err)
 	}
+	object.ReadSeekCloser = incomingFile{object.ReadSeekCloser}
 	return &incoming{record, r, object}, nil
+}
+
+// incomingFile is the file of an upload as it comes from the objects: what fails in
+// the middle of it is their fault.
+type incomingFile struct{ io.ReadSeekCloser }
+
+func (f incomingFile) Read(b []byte) (int, error) {
+	n, err := f.ReadSeekCloser.Read(b)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: objects: read: %w", ErrUpstream, err)
+	}
+	return n, err
 }
 
 // use makes the ops that mark an upload as used for a picture and remove its file.
