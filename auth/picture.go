@@ -26,6 +26,8 @@ const (
 	// picture that was not named begins. The first is well below the second.
 	pictureTime  = time.Minute
 	pictureLease = 10 * time.Minute
+	// crowdedWait is when a client may try again whose picture waited in vain.
+	crowdedWait = 5 * time.Second
 )
 
 func pictureName(id string, size AvatarSize) string {
@@ -75,6 +77,9 @@ func pictureError(err error) error {
 	var bad *avatar.Error
 	if errors.As(err, &bad) {
 		return &InvalidError{"avatar", bad.Reason}
+	}
+	if errors.Is(err, avatar.ErrCrowded) {
+		return &LaterError{fmt.Errorf("%w: %w", ErrRateLimited, err), crowdedWait}
 	}
 	return err
 }

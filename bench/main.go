@@ -13,6 +13,8 @@
 // with what nobody should, and fails when an answer is wrong, or when memory or
 // goroutines grow; soak.go says how that is judged.
 //
+// go run ./bench -crowd 1000 lets a thousand users replace their pictures at once.
+//
 // Each target is a process of its own; they take turns, and the table has the
 // medians over the rounds. The machine is shared with the load, so only the
 // ratios say something.
@@ -45,6 +47,7 @@ func main() {
 	users := flag.Int("users", 1_000_000, "how many users lie in the store of the second start; 0 leaves it out")
 	limits := flag.String("rate-limits", "off", "the server's setting of that name: one machine's load would be refused")
 	soakTime := flag.Duration("soak", 0, "drive the server for so long instead, and see that its memory and goroutines stay flat")
+	crowdSize := flag.Int("crowd", 0, "let so many users replace their pictures at the same moment instead, and see that the last acknowledged are there and no others")
 	limit := flag.String("limit", "", "be one of the limits, fixed or log, instead")
 	listen := flag.String("listen", "", "address of the limit")
 	flag.Parse()
@@ -60,6 +63,12 @@ func main() {
 		return
 	}
 	os.Setenv("MINIPROFILE_RATE_LIMITS", *limits)
+	if *crowdSize > 0 {
+		if err := crowd(ctx, *crowdSize); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if err := run(ctx, *rounds, *length, cmp.Or(*clients, 32), *users); err != nil {
 		log.Fatal(err)
 	}

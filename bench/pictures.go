@@ -63,17 +63,23 @@ func process(ctx context.Context, photo []byte, length time.Duration) (float64, 
 
 // picture sends photo as wx.uploadFile does.
 func (s *signedIn) picture(photo []byte) func(client, n int) []byte {
-	var form bytes.Buffer
-	w := multipart.NewWriter(&form)
+	form, contentType := pictureForm(photo)
+	requests := make([][]byte, len(s.tokens))
+	for i, token := range s.tokens {
+		requests[i] = append(fmt.Appendf(nil, "POST /graphql HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\nAuthorization: Bearer %s\r\n\r\n",
+			contentType, len(form), token), form...)
+	}
+	return func(client, _ int) []byte { return requests[client] }
+}
+
+// pictureForm is the body that sets photo, and its type.
+func pictureForm(photo []byte) (form []byte, contentType string) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
 	w.WriteField("operations", `{"query":"mutation Set($input: UpdateProfileInput!) { updateProfile(input: $input) { user { avatar { url } } } }","variables":{"input":{"avatar":null}}}`)
 	w.WriteField("map", `{"picture":["variables.input.avatar"]}`)
 	part, _ := w.CreateFormFile("picture", "photo.jpg")
 	part.Write(photo)
 	w.Close()
-	requests := make([][]byte, len(s.tokens))
-	for i, token := range s.tokens {
-		requests[i] = append(fmt.Appendf(nil, "POST /graphql HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\nAuthorization: Bearer %s\r\n\r\n",
-			w.FormDataContentType(), form.Len(), token), form.Bytes()...)
-	}
-	return func(client, _ int) []byte { return requests[client] }
+	return b.Bytes(), w.FormDataContentType()
 }

@@ -57,7 +57,7 @@ type Handler struct {
 	// persisted has the texts of documents by their hashes: automatic persisted queries.
 	persisted *cache[[]byte]
 	exec      graphql.ExecutableSchema
-	slots     slots
+	uploads   *uploads
 	cross     *http.CrossOriginProtection
 	options   Options
 	log       *slog.Logger
@@ -67,7 +67,7 @@ type Handler struct {
 func New(core Core, options Options) *Handler {
 	h := &Handler{
 		core: core, checker: newChecker(options.Introspection), cache: newCache[*document](), persisted: newCache[[]byte](),
-		slots: make(slots, MaxUploads), cross: http.NewCrossOriginProtection(),
+		uploads: newUploads(), cross: http.NewCrossOriginProtection(),
 		options: options, log: options.Logger,
 	}
 	if h.log == nil {
@@ -123,7 +123,6 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, call *Call) {
 	w.Header()["Content-Type"] = m.values
 	s := scratches.Get().(*scratch)
 	defer s.free()
-	multipart := false
 	var q request
 	var fault *Fault
 	switch {
@@ -137,14 +136,13 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, call *Call) {
 		case kind == "application/json":
 			q, fault = s.readJSON(r)
 		case kind == "multipart/form-data" && boundary != "":
-			multipart = true
-			fault = h.admit(r)
+			var free func()
+			if free, fault = h.admit(r); fault == nil {
+				defer free()
+				q, fault = h.upload(r, boundary, call)
+			}
 		default:
 			fault = unsupported("The body must be application/json or multipart/form-data, in UTF-8.")
-		}
-		if multipart && fault == nil {
-			defer h.slots.free()
-			q, fault = h.upload(r, boundary, call)
 		}
 	default:
 		w.Header().Set("Allow", h.methods())
@@ -166,20 +164,17 @@ func (h *Handler) methods() string {
 	return "GET, POST"
 }
 
-// admit lets a multipart request pass, with a slot, or not. A browser sends one
-// across sites without asking first.
-func (h *Handler) admit(r *http.Request) *Fault {
-	switch {
-	case h.cross.Check(r) != nil:
-		return &Fault{Status: http.StatusForbidden, Code: "BAD_REQUEST", Message: "A page of another site must not send this."}
-	case r.ContentLength > MaxUpload:
-		return tooLarge(MaxUpload)
+// admit lets a multipart request pass, and makes room for it, or not. A browser
+// sends one across sites without asking first.
+func (h *Handler) admit(r *http.Request) (free func(), fault *Fault) {
+	if h.cross.Check(r) != nil {
+		return nil, &Fault{Status: http.StatusForbidden, Code: "BAD_REQUEST", Message: "A page of another site must not send this."}
 	}
-	return h.slots.take(r.Context())
+	return h.uploads.admit(r)
 }
 
 func (h *Handler) upload(r *http.Request, boundary string, call *Call) (request, *Fault) {
-	q, fault, err := readMultipart(r.Body, boundary)
+	q, fault, err := h.uploads.readMultipart(r.Body, boundary)
 	if err == nil {
 		return q, fault
 	}

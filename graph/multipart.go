@@ -12,24 +12,57 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Limits of multipart requests.
 const (
-	MaxUploads   = 32               // at work at a time
-	uploadWait   = 10 * time.Second // for one of them
+	maxParts    = 32       // of a body
+	maxPartHead = 32 << 10 // bytes between two parts
+	maxMap      = 4 << 10  // bytes of the part map
+
+	// UploadRoom is for how many bytes of bodies there is room at a time, on their
+	// way, waiting and at work: 32 of the largest, or a thousand as phones send them.
+	UploadRoom   = 32 * MaxUpload
+	uploadWait   = 10 * time.Second // for room
+	uploadRetry  = 5 * time.Second  // when there was none
 	uploadMemory = 256 << 10        // bytes of a file that are kept in memory
-	maxParts     = 32               // of a body
-	maxPartHead  = 32 << 10         // bytes between two parts
-	maxMap       = 4 << 10          // bytes of the part map
+	memoryRoom   = 32 * uploadMemory
 )
+
+// uploads bounds what the files of requests take. Whoever sends slowly holds the
+// room of what they send and no more; who gets it first is who came first.
+type uploads struct{ room, memory *semaphore.Weighted }
+
+func newUploads() *uploads {
+	return &uploads{room: semaphore.NewWeighted(UploadRoom), memory: semaphore.NewWeighted(memoryRoom)}
+}
+
+// admit makes room for the body of a request, or refuses it; free is for when
+// nothing is left of it. It does not wait for long, and not after the client has gone.
+func (u *uploads) admit(r *http.Request) (free func(), fault *Fault) {
+	size := r.ContentLength
+	switch {
+	case size > MaxUpload:
+		return nil, tooLarge(MaxUpload)
+	case size < 0:
+		size = MaxUpload // nobody knows
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), uploadWait)
+	defer cancel()
+	if u.room.Acquire(ctx, size) != nil {
+		return nil, &Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "Too many uploads are under way.", RetryAfter: uploadRetry}
+	}
+	return func() { u.room.Release(size) }, nil
+}
 
 // readMultipart reads a request by the GraphQL multipart request specification,
 // its parts in any order: wx.uploadFile promises none. Parts that are neither
 // operations nor map nor a file are ignored. The text of the request is copied.
-func readMultipart(body io.Reader, boundary string) (q request, fault *Fault, err error) {
+func (u *uploads) readMultipart(body io.Reader, boundary string) (q request, fault *Fault, err error) {
 	var operations, paths []byte
-	file, fileName, err := readForm(body, boundary, func(name string, part io.Reader) (fault *Fault) {
+	file, fileName, err := u.readForm(body, boundary, func(name string, part io.Reader) (fault *Fault) {
 		switch {
 		case name == "operations" && operations == nil:
 			operations, fault = readBody(part, []byte{}, MaxBody)
@@ -71,7 +104,7 @@ func readMultipart(body io.Reader, boundary string) (q request, fault *Fault, er
 // readForm reads a multipart form with one file at most, which the caller
 // closes, and hands the other fields to field, which need not read them. Its
 // errors are Faults where the client is wrong.
-func readForm(body io.Reader, boundary string, field func(name string, part io.Reader) *Fault) (file *spool, fileName string, err error) {
+func (u *uploads) readForm(body io.Reader, boundary string, field func(name string, part io.Reader) *Fault) (file *spool, fileName string, err error) {
 	source := &source{body: body, left: MaxUpload}
 	defer func() {
 		if source.fault != nil { // the cause of whatever came of it
@@ -97,7 +130,7 @@ func readForm(body io.Reader, boundary string, field func(name string, part io.R
 		case part.FileName() != "" && file != nil:
 			return file, fileName, badRequest("More than one file is sent.")
 		case part.FileName() != "" && name != "operations" && name != "map":
-			if file, err = newSpool(part); err != nil {
+			if file, err = u.spool(part); err != nil {
 				return file, fileName, err
 			}
 			fileName = name
@@ -123,11 +156,12 @@ func (h *Handler) ReceiveFile(r *http.Request, receive func(file io.ReadSeeker, 
 	if kind != "multipart/form-data" || boundary == "" {
 		return unsupported("The body must be multipart/form-data.")
 	}
-	if fault := h.admit(r); fault != nil {
+	free, fault := h.admit(r)
+	if fault != nil {
 		return fault
 	}
-	defer h.slots.free()
-	file, _, err := readForm(r.Body, boundary, func(string, io.Reader) *Fault { return nil })
+	defer free()
+	file, _, err := h.uploads.readForm(r.Body, boundary, func(string, io.Reader) *Fault { return nil })
 	if err != nil {
 		return err
 	}
@@ -185,24 +219,30 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// spool keeps a file until the request is answered: a small one in memory, a
-// larger one on disk, where it has no name, so that it is gone when the process is.
+// spool keeps a file until the request is answered: a small one in memory where
+// there is room, another on disk, where it has no name, so that it is gone when
+// the process is.
 type spool struct {
 	small []byte
 	large *os.File
 	size  int64
+	free  func() // the memory
 }
 
-// newSpool reads all of r. Its errors are ours, not those of r, which ends in
+// spool reads all of r. Its errors are ours, not those of r, which ends in
 // source.fault.
-func newSpool(r io.Reader) (*spool, error) {
+func (u *uploads) spool(r io.Reader) (*spool, error) {
 	var head bytes.Buffer
-	n, err := io.CopyN(&head, r, uploadMemory)
-	switch {
-	case err == io.EOF:
-		return &spool{small: head.Bytes(), size: n}, nil
-	case err != nil:
-		return nil, badRequest("The multipart body is malformed.")
+	if u.memory.TryAcquire(uploadMemory) {
+		free := func() { u.memory.Release(uploadMemory) }
+		n, err := io.CopyN(&head, r, uploadMemory)
+		if err == io.EOF {
+			return &spool{small: head.Bytes(), size: n, free: free}, nil
+		}
+		defer free()
+		if err != nil {
+			return nil, badRequest("The multipart body is malformed.")
+		}
 	}
 	f, err := os.CreateTemp("", "miniprofile-upload-")
 	if err != nil {
@@ -236,23 +276,7 @@ func (s *spool) reader() io.ReadSeeker {
 func (s *spool) close() {
 	if s.large != nil {
 		s.large.Close()
+	} else {
+		s.free()
 	}
 }
-
-// slots bounds the uploads at work.
-type slots chan struct{}
-
-// take waits for a slot, not for long and not after ctx has ended.
-func (s slots) take(ctx context.Context) *Fault {
-	timer := time.NewTimer(uploadWait)
-	defer timer.Stop()
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return &Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "Too many uploads are under way.", RetryAfter: time.Second}
-}
-
-func (s slots) free() { <-s }

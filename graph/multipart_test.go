@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -47,7 +48,7 @@ func TestUploadInAnyOrder(t *testing.T) {
 			orders++
 			h := start(Options{})
 			a := h.form(t, parts...)
-			if a.code() != "" || string(h.file) != content || h.token != "token" || len(h.slots) != 0 {
+			if a.code() != "" || string(h.file) != content || h.token != "token" || !h.idle() {
 				t.Errorf("%.300s: %.300s", parts, a.body)
 			}
 		})
@@ -109,7 +110,7 @@ func TestUploadRefused(t *testing.T) {
 				r.ContentLength = -1
 			}
 			a := h.send(t, r)
-			if a.StatusCode != c.status || a.code() != c.code || len(h.calls) > 0 || h.log.Len() > 0 || len(h.slots) != 0 || a.Data != nil {
+			if a.StatusCode != c.status || a.code() != c.code || len(h.calls) > 0 || h.log.Len() > 0 || !h.idle() || a.Data != nil {
 				t.Errorf("%s: %d %s %s", name, a.StatusCode, a.body, h.log.String())
 			}
 		}
@@ -147,25 +148,77 @@ func TestCrossSite(t *testing.T) {
 	}
 }
 
+// idle reports whether nothing of an upload is left.
+func (h *harness) idle() bool {
+	all := h.uploads.room.TryAcquire(UploadRoom)
+	if all {
+		h.uploads.room.Release(UploadRoom)
+	}
+	memory := h.uploads.memory.TryAcquire(memoryRoom)
+	if memory {
+		h.uploads.memory.Release(memoryRoom)
+	}
+	return all && memory
+}
+
 func TestUploadsAtATime(t *testing.T) {
 	t.Parallel()
 	h := start(Options{})
-	for range MaxUploads {
-		h.slots <- struct{}{}
-	}
 	body, contentType := form(operations, paths, part{"f", "a.png", "x"})
+	full := int64(UploadRoom - len(body) + 1)
+	if !h.uploads.room.TryAcquire(full) {
+		t.Fatal("no room")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	a := h.send(t, newRequest("POST", "/", body, "Content-Type", contentType).WithContext(ctx))
-	if a.StatusCode != http.StatusTooManyRequests || a.code() != "RATE_LIMITED" || a.Header.Get("Retry-After") != "1" || len(h.calls) > 0 {
+	if a.StatusCode != http.StatusTooManyRequests || a.code() != "RATE_LIMITED" || a.Header.Get("Retry-After") != "5" || len(h.calls) > 0 {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	if a := h.post(t, operation(`{me{id}}`)); a.code() != "" {
 		t.Error(a.body)
 	}
-	go h.slots.free()
+	go h.uploads.room.Release(full)
 	if a := h.form(t, operations, paths, part{"f", "a.png", "x"}); a.code() != "" {
 		t.Error(a.body)
+	}
+	// One that does not say how long it is takes the room of the largest.
+	h.uploads.room.Acquire(t.Context(), UploadRoom-MaxUpload+1)
+	r := newRequest("POST", "/", body, "Content-Type", contentType).WithContext(ctx)
+	r.ContentLength = -1
+	if a := h.send(t, r); a.code() != "RATE_LIMITED" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+// TestManySmallUploads: files that would lie in memory lie on disk when there are many.
+func TestManySmallUploads(t *testing.T) {
+	t.Parallel()
+	u := newUploads()
+	var files []*spool
+	large := 0
+	for i := range 40 {
+		content := strings.Repeat("x", 1000+i)
+		s, err := u.spool(strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.large != nil {
+			large++
+		}
+		if got, err := io.ReadAll(s.reader()); err != nil || string(got) != content || s.size != int64(len(content)) {
+			t.Errorf("file %d: %d bytes of %d, %v", i, len(got), s.size, err)
+		}
+		files = append(files, s)
+	}
+	if large != 8 {
+		t.Errorf("%d of 40 lie on disk", large)
+	}
+	for _, s := range files {
+		s.close()
+	}
+	if !u.memory.TryAcquire(memoryRoom) {
+		t.Error("memory is lost")
 	}
 }
 
@@ -217,8 +270,8 @@ func FuzzMultipart(f *testing.F) {
 	h := start(Options{})
 	f.Fuzz(func(t *testing.T, body string) {
 		h.send(t, newRequest("POST", "/", body, "Content-Type", "multipart/form-data; boundary="+boundary))
-		if len(h.slots) != 0 {
-			t.Fatal("a slot is lost")
+		if !h.idle() {
+			t.Fatal("room is lost")
 		}
 		h.calls = h.calls[:0]
 	})

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"io"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -28,6 +29,9 @@ const (
 
 // DefaultBudget lets two photographs of 12 million pixels, or five of 2 million, be worked on at once.
 const DefaultBudget = 64 << 20
+
+// patience is how long a picture waits for memory before others have it.
+const patience = 30 * time.Second
 
 // quality is where the blocks of JPEG are no longer seen at these sizes.
 const quality = 88
@@ -52,7 +56,8 @@ func New(budget int64) *Processor {
 }
 
 // Process makes Pictures of the picture in r, which it reads from the start, several times, and leaves anywhere.
-// A picture that is refused is an *Error. If ctx ends, while waiting for memory or later, the error wraps ctx.Err();
+// A picture that is refused is an *Error; one that waited for memory for half a minute, first come, first served, is
+// ErrCrowded. If ctx ends, while waiting for memory or later, the error wraps ctx.Err();
 // an error of r is wrapped likewise.
 func (p *Processor) Process(ctx context.Context, r io.ReadSeeker) (Pictures, error) {
 	f, err := open(ctx, r)
@@ -67,8 +72,8 @@ func (p *Processor) Process(ctx context.Context, r io.ReadSeeker) (Pictures, err
 		return Pictures{}, fmt.Errorf("avatar: %w", err)
 	}
 	weight := min(s.memory, p.budget)
-	if err := p.room.Acquire(ctx, weight); err != nil {
-		return Pictures{}, fmt.Errorf("avatar: waiting for memory: %w", err)
+	if err := p.wait(ctx, weight); err != nil {
+		return Pictures{}, err
 	}
 	defer p.room.Release(weight)
 
@@ -87,6 +92,20 @@ func (p *Processor) Process(ctx context.Context, r io.ReadSeeker) (Pictures, err
 		return Pictures{}, err
 	}
 	return made, nil
+}
+
+// wait takes memory.
+func (p *Processor) wait(ctx context.Context, weight int64) error {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := p.room.Acquire(waiting, weight)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return fmt.Errorf("avatar: waiting for memory: %w", ctx.Err())
+	case err != nil:
+		return ErrCrowded
+	}
+	return nil
 }
 
 // square returns the middle of the picture, upright and Large. Nothing of the decoded picture stays reachable.

@@ -9,6 +9,9 @@ var (
 	ErrBroken      = errors.New("avatar: picture broken")
 )
 
+// ErrCrowded: there were too many other pictures at work. It says nothing about this one.
+var ErrCrowded = errors.New("avatar: too many pictures at work")
+
 // Error is a refusal of a picture. It wraps ErrUnsupported, ErrTooLarge or ErrBroken.
 type Error struct {
 	Kind   error
