@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -16,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/miniprofile/miniprofile/auth/avatar"
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
@@ -316,6 +318,16 @@ func TestObjectsThatAreBusy(t *testing.T) {
 	_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
 	mustBe(t, err, ErrUpstream)
 	if after := RetryAfter(err); after != 7*time.Second {
+		t.Errorf("retry after %v", after)
+	}
+}
+
+// TestCrowdedPictures: who waits in vain for others' pictures may come again.
+func TestCrowdedPictures(t *testing.T) {
+	t.Parallel()
+	err := pictureError(fmt.Errorf("process: %w", avatar.ErrCrowded))
+	mustBe(t, err, ErrRateLimited)
+	if after := RetryAfter(err); after != crowdedWait {
 		t.Errorf("retry after %v", after)
 	}
 }

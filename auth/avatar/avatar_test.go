@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/image/draw"
 )
@@ -472,6 +474,30 @@ func TestBudget(t *testing.T) {
 	if !p.room.TryAcquire(1) {
 		t.Error("the room was not given back")
 	}
+}
+
+// A picture for which there is no room waits, but not for ever: the next may be smaller.
+func TestCrowded(t *testing.T) {
+	t.Parallel()
+	in := encodeJPEG(t, photo(300, 200), 80)
+	synctest.Test(t, func(t *testing.T) {
+		p := New(0)
+		p.room.Acquire(t.Context(), p.budget)
+		began := time.Now()
+		if _, err := p.Process(t.Context(), bytes.NewReader(in)); !errors.Is(err, ErrCrowded) || time.Since(began) != patience {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		time.AfterFunc(patience/2, func() { p.room.Release(p.budget) })
+		if _, err := p.Process(t.Context(), bytes.NewReader(in)); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience/2)
+		defer cancel()
+		p.room.Acquire(t.Context(), p.budget)
+		if _, err := p.Process(ctx, bytes.NewReader(in)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller whose time is up: %v", err)
+		}
+	})
 }
 
 func TestManyAtOnce(t *testing.T) {
