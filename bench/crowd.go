@@ -135,7 +135,9 @@ func (c *crowded) try(ctx context.Context, token string) (name string, after tim
 	defer response.Body.Close()
 	var a struct {
 		Data struct {
-			UpdateProfile struct{ User struct{ Avatar struct{ URL string } } }
+			UpdateProfile struct {
+				User struct{ Avatar struct{ URL string } }
+			}
 		}
 		Errors []struct {
 			Extensions struct {
