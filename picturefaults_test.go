@@ -78,7 +78,6 @@ func startSpoiltHouse(t *testing.T, host string) *spoiltHouse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { weChat.close() })
 	h.core, err = auth.New(auth.Config{
 		Store: memory.New().OpenStore(), Objects: breaker.Objects(open(h.proxy.Host)), WeChat: weChat.client, Apps: weChat.apps,
 		Secrets: []string{strings.Repeat("s", auth.MinSecret)}, Issuer: "test", PublicURL: "http://" + site.Listener.Addr().String(), Now: h.now,

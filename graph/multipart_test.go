@@ -341,7 +341,7 @@ func FuzzTransport(f *testing.F) {
 			}
 		}
 		h.calls = h.calls[:0]
-		if a.code() == "INTERNAL" || h.log.Len() > 0 || len(h.slots) != 0 || a.Header.Get("Cache-Control") != "no-store" {
+		if a.code() == "INTERNAL" || h.log.Len() > 0 || !h.idle() || a.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%d %v %s %s", a.StatusCode, a.Header, a.body, h.log.String())
 		}
 	})
