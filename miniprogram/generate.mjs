@@ -45,6 +45,8 @@ for (const [name, text] of Object.entries({ ...documents, ...require('./demo/ope
     out.push(`export type ${name[0].toUpperCase()}${name.slice(1)}Result = ${selection(root, definition.selectionSet, '')};`, '');
   }
 }
+const results = Object.keys(documents).map((name) => `  ${name}: ${name[0].toUpperCase()}${name.slice(1)}Result;`);
+out.push('/** The data of the client\'s operations, by their names. */', 'export interface Results {', ...results, '}', '');
 out.push('/** What the client asks of a user. */', "export type Profile = NonNullable<MeResult['me']>;", '');
 
 const text = out.join('\n');

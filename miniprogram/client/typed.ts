@@ -7,6 +7,10 @@ export async function uses(): Promise<void> {
   const user: Profile = await client.me();
   const status: 'PENDING' | 'ACCEPTED' | undefined = user.avatar?.status;
   const { created }: { created: boolean } = await client.login();
+  await client.login({ fresh: true });
+  await client.bindPhoneNumber({ code: 'c', move: true, consent: { scopes: ['PHONE'], purpose: 'delivery', policyVersion: '1' } });
+  // @ts-expect-error: a client has an address
+  createClient({});
   await client.updateProfile({ nickname: null, gender: 'OTHER', avatar: 'wxfile://tmp_1' }, { onProgress: (p) => p.progress.toFixed() });
   // @ts-expect-error: not a gender
   await client.updateProfile({ gender: 'X' });

@@ -26,6 +26,14 @@ function restart(device, options = {}, url = server.url) {
   return { client, sessions };
 }
 
+/** Waits for what happens by itself. */
+async function until(what, look) {
+  for (const end = Date.now() + 20000; !await look();) {
+    if (Date.now() > end) throw new Error(`in vain waited for ${what}`);
+    await new Promise(setImmediate);
+  }
+}
+
 const stored = (device) => JSON.parse(device.storage.values().next().value);
 const parallel = (n, f) => Promise.all(Array.from({ length: n }, (_, i) => f(i)));
 
@@ -47,6 +55,9 @@ async function timers(byTheClock, f) {
   globalThis.setTimeout = (end, ms, ...rest) => (byTheClock(ms, end) ? real(end, ms, ...rest) : 0);
   try { return await f(); } finally { globalThis.setTimeout = real; }
 }
+
+/** An answer of the server's with an error. */
+const refusal = (code, more = {}) => ({ status: 200, data: JSON.stringify({ data: null, errors: [{ message: 'No.', extensions: { code, ...more } }] }) });
 
 /** The error that a call fails with. */
 async function failure(promise) {
@@ -116,6 +127,74 @@ describe('login', () => {
     assert.equal(error.retryable, false);
     assert.match(error.requestId, /^\w+$/);
     assert.equal(device.logins, 3);
+  });
+
+  test('tells of a user that it made because the account of the stored tokens is gone', async () => {
+    const { device, client } = start();
+    const { user } = await client.login();
+    await client.query('mutation ($input: DeleteAccountInput!) { deleteAccount(input: $input) { erasedAt } }', { input: { code: `${device.person}~gone` } });
+    const again = restart(device);
+    const entered = await again.client.login();
+    assert.equal(entered.created, true);
+    assert.notEqual(entered.user.id, user.id);
+    assert.deepEqual(again.sessions, ['login']);
+    assert.deepEqual(await again.client.login(), { user: entered.user, created: false });
+  });
+
+  test('a fresh one begins a session in the place of the old one', async () => {
+    const { device, client, sessions } = start();
+    const { user } = await client.login();
+    const { access } = stored(device);
+    const [one, two, profile] = await Promise.all([client.login({ fresh: true }), client.login({ fresh: true }), client.me()]);
+    assert.deepEqual([one, two, profile], [{ user, created: false }, { user, created: false }, user]);
+    assert.equal(device.logins, 2, 'two calls at once make one login');
+    assert.equal(device.count('refreshSession'), 0);
+    assert.notEqual(stored(device).access, access);
+    assert.deepEqual(sessions, ['login', 'login']);
+    await until('the end of the old session', async () => (await client.query(SESSIONS)).me.sessions.length === 1);
+    assert.ok((await restart(device).client.me()).id);
+    assert.equal(device.logins, 2);
+  });
+
+  test('a fresh one is the way out where the server says that its session_key is stale', async () => {
+    const { device, client } = start();
+    await client.login();
+    const data = async (how = '') => {
+      const { encryptedData, iv } = await (await fetch(`${server.origin}/sandbox/opendata?person=${device.person}${how}`)).json();
+      return { input: { encryptedData, iv } };
+    };
+    const importing = 'mutation ($input: ImportWeChatProfileInput!) { importWeChatProfile(input: $input) { user { nickname } } }';
+    assert.equal((await failure(client.query(importing, await data('&stale=1')))).code, 'UNAUTHENTICATED');
+    assert.equal(device.logins, 1);
+    await client.login({ fresh: true });
+    assert.equal(device.logins, 2);
+    assert.ok((await client.query(importing, await data())).importWeChatProfile.user.nickname);
+  });
+
+  test('a fresh one that fails leaves everything as it was', async () => {
+    const { device, client } = start();
+    const { user } = await client.login();
+    const { access, refresh } = stored(device);
+    device.next('login', 'lost', 'lost', 'lost');
+    assert.equal((await failure(client.login({ fresh: true }))).code, 'NETWORK');
+    assert.deepEqual([stored(device).access, stored(device).refresh], [access, refresh]);
+    const later = restart(device).client;
+    assert.equal((await later.me()).id, user.id);
+    assert.equal((await later.login({ fresh: true })).user.id, user.id);
+    assert.equal(device.logins, 2, 'the code of the lost login is still good');
+    await until('the end of the old session', async () => (await later.query(SESSIONS)).me.sessions.length === 1);
+    device.next('login', refusal('ACCOUNT_BLOCKED'));
+    assert.equal((await failure(later.login({ fresh: true }))).code, 'ACCOUNT_BLOCKED');
+    assert.equal((await later.me()).id, user.id);
+    assert.equal(stored(device).pending, undefined);
+  });
+
+  test('a code that something between refused is still good', async () => {
+    const { device, client } = start();
+    device.next('login', { status: 403, data: '<html>blocked' });
+    assert.equal((await failure(client.me())).status, 403);
+    assert.ok((await restart(device).client.me()).id);
+    assert.equal(device.logins, 1);
   });
 
   test('what WeChat says comes out as a code', async () => {
@@ -241,6 +320,24 @@ describe('refresh', () => {
     assert.equal(device.logins, 2);
   });
 
+  test('only the server ends a session, not what stands between', async () => {
+    const { device, client } = start();
+    const { user } = await client.login();
+    const { refresh } = stored(device);
+    for (const answer of [
+      { status: 403, data: '<html>blocked' }, { status: 403, data: '{"errors":[{"message":"blocked"}]}' },
+      refusal('GRAPHQL_VALIDATION_FAILED'), refusal('DOCUMENT_NOT_TRUSTED'), refusal('READ_ONLY'),
+    ]) {
+      tamper(device, { access: 'of.another.time' });
+      device.next('refreshSession', ...Array(3).fill(answer));
+      assert.notEqual((await failure(restart(device).client.me())).code, 'UNAUTHENTICATED');
+      assert.equal(stored(device).refresh, refresh, answer.data);
+      device.faults.refreshSession.length = 0;
+    }
+    assert.equal((await restart(device).client.me()).id, user.id);
+    assert.equal(device.logins, 1);
+  });
+
   test('a clock that is set right by a day costs one refresh at most', async () => {
     for (const change of [-DAY, DAY]) {
       const { device, client } = start();
@@ -362,8 +459,27 @@ describe('errors', () => {
       const error = await failure(client.updateProfile({ nickname: 'x' }));
       assert.deepEqual([error.code, error.status, error.retryable, error.requestId, error.retryAfter], ['HTTP', status, retryable, 'of-a-proxy', 30]);
     }
+    for (const data of ['{"errors":[null]}', '{"errors":[{"message":"blocked"}]}', '{"data":{"updateProfile":null},"errors":[7]}', '[]', 'null']) {
+      device.next('updateProfile', { status: 403, data });
+      const error = await failure(client.updateProfile({ nickname: 'x' }));
+      assert.deepEqual([error.code, error.status, error.retryable], ['HTTP', 403, false], data);
+    }
     device.next('me', { status: 503, data: 'starting' });
     assert.ok((await client.me()).id, 'a query is repeated');
+  });
+
+  test('of a server that is read-only: later', async () => {
+    const { device, client } = start();
+    await client.login();
+    device.next('updateProfile', refusal('READ_ONLY', { retryAfter: 30 }));
+    const error = await failure(client.updateProfile({ nickname: 'x' }));
+    assert.deepEqual([error.code, error.retryAfter, error.retryable], ['READ_ONLY', 30, true]);
+  });
+
+  test('of a client without an address', () => {
+    for (const options of [undefined, {}, { url: '' }]) {
+      assert.throws(() => createClient(options), { message: 'createClient: url is missing, as https://api.example.com/graphql' });
+    }
   });
 
   test('of a listener stays with it', async () => {
@@ -560,6 +676,39 @@ describe('logout', () => {
     assert.deepEqual(stored(device), { out: true });
   });
 
+  test('everywhere, which failed, and is asked for again', async () => {
+    const { device, client, sessions } = start();
+    await client.login();
+    const other = makeDevice({ person: device.person });
+    const elsewhere = restart(other).client;
+    await elsewhere.login();
+    tamper(device, { access: 'of.another.time' }); // so that it has to be renewed on the way
+    const later = restart(device);
+    device.offline = true;
+    const both = await Promise.all([1, 2].map(() => failure(later.client.logout({ everywhere: true }))));
+    assert.equal(both[0], both[1]);
+    assert.deepEqual([both[0].code, later.client.signedOut], ['NETWORK', true]);
+    assert.deepEqual(stored(device), { out: true });
+    device.offline = false;
+    device.next('logout', refusal('UNAUTHENTICATED'), 'offline', 'offline', 'offline');
+    assert.equal((await failure(later.client.logout({ everywhere: true }))).code, 'NETWORK', 'the renewed token is kept');
+    assert.deepEqual(await later.client.logout({ everywhere: true }), { ended: 2 });
+    assert.deepEqual(await later.client.logout({ everywhere: true }), { ended: 2 }, 'and no more is sent');
+    assert.equal((await ask(server.url, '{ me { id } }', {}, stored(other).access)).errors[0].extensions.code, 'UNAUTHENTICATED');
+    assert.deepEqual(stored(device), { out: true });
+    assert.deepEqual([...sessions, ...later.sessions], ['login', 'logout']);
+  });
+
+  test('which failed, and then login: the next logout is of the new session', async () => {
+    const { device, client } = start();
+    await client.login();
+    device.offline = true;
+    assert.equal((await failure(client.logout())).code, 'NETWORK');
+    device.offline = false;
+    await client.login();
+    assert.deepEqual(await client.logout({ everywhere: true }), { ended: 2 });
+  });
+
   test('of another device', async () => {
     const { device, client } = start();
     await client.login();
@@ -575,7 +724,7 @@ describe('logout', () => {
 
 describe('storage', () => {
   test('corrupt', async () => {
-    for (const text of ['', 'null', '{', '[]', '7', '"x"', '{"access":5,"refresh":{}}', '{"access":"a\\nb","refresh":"c"}', '{"access":"a"}', '{"pending":{}}', '{"pending":7}', '\u0000']) {
+    for (const text of ['{"access":5,"refresh":"b","pending":{"code":"c","requestId":"d"}}', '', 'null', '{', '[]', '7', '"x"', '{"access":5,"refresh":{}}', '{"access":"a\\nb","refresh":"c"}', '{"access":"a"}', '{"pending":{}}', '{"pending":7}', '\u0000']) {
       const { device } = start();
       device.storage.set(`miniprofile ${server.url}`, text);
       const { client } = restart(device);
@@ -619,6 +768,15 @@ describe('storage', () => {
     assert.equal(elsewhere.signedIn, false);
     await elsewhere.me();
     assert.ok(device.sent.filter((s) => s.url === ahead.url).every((s) => s.token !== access));
+  });
+
+  test('of one mini program is not shown to another', async () => {
+    const { device, client } = start({ appId: 'wxsandbox0000000' });
+    await client.login();
+    const { client: other } = restart(device, { appId: 'wxother' });
+    assert.equal(other.signedIn, false);
+    assert.equal((await failure(other.me())).field, 'appId', 'it asks for a session of its own');
+    assert.equal(restart(device, { appId: 'wxsandbox0000000' }).client.signedIn, true);
   });
 
   test('of your own', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { parse } from 'acorn';
 import { JSDOM } from 'jsdom';
@@ -25,6 +26,26 @@ test('nothing newer than ES2017, nothing else to load', async () => {
   const text = read('client/lib/index.js'); // newer functions than ES2017's do not pass tsc
   parse(text, { ecmaVersion: 2017 });
   assert.doesNotMatch(text, /\brequire\(/);
+});
+
+test('the client cannot misread an answer: its fields are typed', () => {
+  const ts = require('typescript');
+  const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+  const file = at('client/lib/index.js');
+  const { options } = ts.getParsedCommandLineOfConfigFile(at('tsconfig.json'), {}, ts.sys);
+  let text = read('client/lib/index.js');
+  const slips = { 'data.refreshSession.tokens, at': 'data.refreshSesion.tokens, at', '.data.logout;': '.data.logot;', 'form.fileField': 'form.fileFeld' };
+  for (const [right, wrong] of Object.entries(slips)) {
+    assert.ok(text.includes(right), right);
+    text = text.replace(right, wrong);
+  }
+  const host = ts.createCompilerHost(options);
+  const { readFile } = host;
+  host.readFile = (path) => (path === file ? text : readFile(path));
+  const program = ts.createProgram([file], options, host);
+  const found = program.getSemanticDiagnostics(program.getSourceFile(file)).map((d) => ts.flattenDiagnosticMessageText(d.messageText, ' '));
+  assert.equal(found.length, 3, found.join('\n'));
+  for (const name of ['refreshSesion', 'logot', 'fileFeld']) assert.ok(found.some((f) => f.includes(name)), name);
 });
 
 test('the package is what WeChat and npm expect', () => {

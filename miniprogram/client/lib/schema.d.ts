@@ -512,5 +512,16 @@ export type BindPhoneNumberResult = {
   };
 };
 
+/** The data of the client's operations, by their names. */
+export interface Results {
+  me: MeResult;
+  login: LoginResult;
+  refreshSession: RefreshSessionResult;
+  logout: LogoutResult;
+  updateProfile: UpdateProfileResult;
+  createAvatarUpload: CreateAvatarUploadResult;
+  bindPhoneNumber: BindPhoneNumberResult;
+}
+
 /** What the client asks of a user. */
 export type Profile = NonNullable<MeResult['me']>;

@@ -1,20 +1,18 @@
 // What the client promises. Types of the API's data are in schema.d.ts, which is generated.
-import type { BindPhoneNumberInput, LogoutInput, LogoutPayload, Profile, UpdateProfileInput } from './schema';
+import type { BindPhoneNumberInput, LogoutInput, LogoutPayload, Profile, Results, UpdateProfileInput } from './schema';
 
 export * from './schema';
 
-/** Makes a client. One for the whole mini program is enough, as in app.js. */
+/** Makes a client. One for the whole mini program is enough, as in app.js. Without a url it throws. */
 export declare function createClient(options: Options): Client;
 
 /** The operations that the client sends, by their names; to build on. */
-export declare const documents: Readonly<
-  Record<'me' | 'login' | 'refreshSession' | 'logout' | 'updateProfile' | 'createAvatarUpload' | 'bindPhoneNumber', string>
->;
+export declare const documents: Readonly<Record<keyof Results, string>>;
 
 export interface Options {
   /** Where the API is, as https://api.example.com/graphql. */
   url: string;
-  /** The AppID, where the server has several: wx.getAccountInfoSync().miniProgram.appId. */
+  /** The AppID, where the server has several: wx.getAccountInfoSync().miniProgram.appId. Tokens are kept by url and appId. */
   appId?: string;
   /** A name for the list of sessions; the device's model where it is not given. */
   device?: string;
@@ -22,7 +20,7 @@ export interface Options {
   timeout?: number;
   /** Where requests, logins and storage come from: uni, Taro, or one of your own. The global wx where it is not given. */
   platform?: Platform;
-  /** The same. */
+  /** Another name of platform, which goes before it. */
   wx?: Platform;
   /** Where tokens are kept, as localStorage has it; the platform's storage where it is not given. */
   storage?: Storage;
@@ -45,19 +43,33 @@ export interface Client {
   /**
    * Signs in, or finds out who is signed in. Calling it is only needed after logout: every other call signs in by
    * itself. created tells whether this made the user.
+   *
+   * fresh: true signs in by wx.login even where there are tokens; the new session takes the place of the old one, which
+   * the server is told to end. It is for calls that are refused because WeChat's session_key or the session itself is
+   * too old. If it fails, the old session goes on.
    */
-  login(): Call<{ user: Profile; created: boolean }>;
+  login(how?: { fresh?: boolean }): Call<{ user: Profile; created: boolean }>;
   /** The signed-in user. For other fields, use query. */
   me(): Call<Profile>;
   /** Changes the profile: what is absent stays, null clears, a value sets. All of it happens or nothing. */
   updateProfile(input: ProfileInput, how?: Upload & Safety): Call<Profile>;
-  /** Sets the picture to a local file, as chooseAvatar gives it: straight to the bucket where the server can, else through it. */
+  /**
+   * Sets the picture to a local file, as chooseAvatar gives it: straight to the bucket where the server can, else through
+   * it. With a consent it is updateProfile({ avatar, consent }).
+   */
   setAvatar(filePath: string, how?: Upload & Safety): Call<Profile>;
-  /** Binds the phone number of a getPhoneNumber button: e.detail.code. It is repeated when its answer gets lost: the server sends the code to WeChat once. */
+  /**
+   * Binds the phone number of a getPhoneNumber button: e.detail.code, or { code, move, consent }. An error of the field
+   * move says that another account has the number: ask the user, then call again with the same code and move: true.
+   * { code: null } takes the number away. The profile that it gives does not hold the number: query does,
+   * '{ me { phone { countryCode number } } }'. It is repeated when its answer gets lost: the server sends the code to
+   * WeChat once.
+   */
   bindPhoneNumber(code: string | BindPhoneNumberInput): Call<Profile>;
   /**
    * Ends this session, or all, or the one named. This one is over here at once, whether the server can be reached or
-   * not; calls under way fail with SIGNED_OUT.
+   * not; calls under way fail with SIGNED_OUT. When it fails, the server has not been told: called again before the mini
+   * program ends, it tells it.
    */
   logout(input?: LogoutInput): Call<LogoutPayload>;
   /** Any operation, signed in. T is the type of its data. One that contains no mutation is safe. */

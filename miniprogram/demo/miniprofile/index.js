@@ -4,19 +4,29 @@
 /**
  * @typedef {import('./index').ClientError} ClientError
  * @typedef {import('./index').Progress} Progress
- * @typedef {import('./schema').LoginResult['login']} Login
+ * @typedef {import('./index').Profile} Profile
+ * @typedef {import('./schema').Results} Results
+ * @typedef {Results['login']['login']} Login
  * @typedef {Login['tokens']} Tokens
  * @typedef {{statusCode: number, header?: Record<string, any>, data: any}} Answer as wx.request and wx.uploadFile give it
- * @typedef {{over?: ClientError, cut(e: ClientError): void, end(e: ClientError): void, onProgress?: (p: Progress) => void}} Call
+ * @typedef {{over?: ClientError, cut?: (e: ClientError) => void, onProgress?: (p: Progress) => void}} Call over: why it is; cut: ends what is under way
  * @typedef {{access?: string, refresh?: string, got?: number, life?: number, pending?: {code: string, requestId: string}, out?: boolean}} State
  * What is stored: tokens, with the device's time when they came and how long the access token lives from then, 0 when
- * that is not known; or a login whose answer is not there yet; or that the user has logged out.
+ * that is not known; a login whose answer is not there yet; or that the user has logged out.
  */
+
+/**
+ * The text of an operation, and the type of its data.
+ * @template T
+ * @typedef {string & {data?: T}} Document
+ */
+
+const { assign } = Object;
 
 const LANES = 8; // requests at a time: WeChat allows 10, and the app has its own
 const TRIES = 3; // of what may be repeated; codes that may be refused one after another
 const PATIENCE = 10; // seconds that a call waits for its repetition
-const RETRYABLE = ['NETWORK', 'TIMEOUT', 'LOGIN_FAILED', 'RATE_LIMITED', 'UPSTREAM_UNAVAILABLE'];
+const RETRYABLE = ['NETWORK', 'TIMEOUT', 'LOGIN_FAILED', 'RATE_LIMITED', 'UPSTREAM_UNAVAILABLE', 'READ_ONLY'];
 const PICTURES = ['jpeg', 'png', 'gif'];
 
 const PROFILE = `{ id version nickname avatar { small: url(size: SMALL) large: url(size: LARGE) status }
@@ -24,21 +34,25 @@ gender birthday region { country province city } preferences createdAt updatedAt
 const TOKENS = 'tokens { accessToken accessTokenExpiresAt refreshToken }';
 const USER = 'user ' + PROFILE;
 
-/** @param {string} name @param {string} input its type @param {string} payload what is wanted of it */
-const mutation = (name, input, payload) => `mutation ${name}($input: ${input}!) { ${name}(input: $input) { ${payload} } }`;
+/** @template {keyof Results} N @param {N} name @param {string} payload what is wanted of it @returns {Document<Results[N]>} */
+const mutation = (name, payload) =>
+  `mutation ${name}($input: ${name[0].toUpperCase() + name.slice(1)}Input!) { ${name}(input: $input) { ${payload} } }`;
 
+/** @type {{[N in keyof Results]: Document<Results[N]>}} */
 const documents = {
-  me: `query me { me ${PROFILE} }`,
-  login: mutation('login', 'LoginInput', `created ${TOKENS} ${USER}`),
-  refreshSession: mutation('refreshSession', 'RefreshSessionInput', TOKENS),
-  logout: mutation('logout', 'LogoutInput', 'ended'),
-  updateProfile: mutation('updateProfile', 'UpdateProfileInput', USER),
-  createAvatarUpload: mutation('createAvatarUpload', 'CreateAvatarUploadInput', 'id url fileField fields { name value }'),
-  bindPhoneNumber: mutation('bindPhoneNumber', 'BindPhoneNumberInput', USER),
+  me: /** @type {Document<Results['me']>} */ (`query me { me ${PROFILE} }`),
+  login: mutation('login', `created ${TOKENS} ${USER}`),
+  refreshSession: mutation('refreshSession', TOKENS),
+  logout: mutation('logout', 'ended'),
+  updateProfile: mutation('updateProfile', USER),
+  createAvatarUpload: mutation('createAvatarUpload', 'id url fileField fields { name value }'),
+  bindPhoneNumber: mutation('bindPhoneNumber', USER),
 };
 
 /** @type {typeof import('./index').createClient} */
 function createClient(options) {
+  if (!options || !options.url) throw new Error('createClient: url is missing, as https://api.example.com/graphql');
+  const { url, appId } = options;
   /** @type {import('./index').Platform} */
   const platform = options.platform || options.wx || wx;
   const storage = options.storage || {
@@ -46,32 +60,37 @@ function createClient(options) {
     setItem: (k, v) => platform.setStorageSync(k, v),
     removeItem: (k) => platform.removeStorageSync(k),
   };
-  const place = 'miniprofile ' + options.url; // no server gets the tokens of another
+  const place = 'miniprofile ' + url + (appId ? ' ' + appId : ''); // no server, and no mini program, gets the tokens of another
   const timeout = options.timeout || 20000;
-  /** @type {Set<Call>} */
+  /** @type {Set<(why: ClientError) => void>} what ends the calls under way */
   const calls = new Set();
   /** @type {Record<string, Set<(x: any) => void>>} */
   const listeners = { session: new Set(), error: new Set() };
-  /** @type {(() => void)[]} */
+  /** @type {((value?: any) => void)[]} */
   const queue = [];
   let busy = 0;
   let state = load() || {};
   let direct = true; // whether pictures may go straight to the bucket, as far as we know
-  /** @type {Promise<{tokens: Tokens, login?: Login}> | null} */
+  /** @type {Promise<Tokens> | null} */
   let renewal = null;
-  /** @type {Promise<import('./schema').LogoutPayload>} the last logout */
-  let leaving = Promise.resolve({ ended: 0 });
+  /** @type {Login} the last one, if there was any */
+  let entered;
+  /** @type {State} what the last logout has to end */
+  let left = {};
+  /** @type {Promise<import('./schema').LogoutPayload> | null} the last logout, unless it failed */
+  let leaving = null;
   /** @type {{error: ClientError, until: number} | null} */
   let gate = null;
 
-  /** What is stored, if it is whole. @returns {State | null} */
+  /** What is stored, if it is whole. @returns {State | undefined} */
   function load() {
     try {
-      const s = JSON.parse(storage.getItem(place) || 'null');
-      const texts = s.pending ? [s.pending.code, s.pending.requestId] : [s.access, s.refresh];
+      const s = JSON.parse(/** @type {string} */ (storage.getItem(place)));
+      const texts = s.pending ? [s.pending.code, s.pending.requestId] : [];
+      if (s.access || !s.pending) texts.push(s.access, s.refresh);
       if (s.out || texts.every((t) => typeof t === 'string' && /^[!-~]+$/.test(t))) return s;
     } catch (e) {} // not ours, or cut short: as if it were not there
-    return null;
+    return undefined;
   }
 
   /** @param {State} next */
@@ -120,7 +139,7 @@ function createClient(options) {
       watch(); // WeChat is silent about some failures
       if (call) call.cut = stop;
       try {
-        task = object[method](Object.assign({
+        task = object[method](assign({
           success: settle(resolve),
           fail: (/** @type {any} */ e) => fail(fault(code, (e && e.errMsg) || method + ' failed')),
         }, request));
@@ -140,13 +159,13 @@ function createClient(options) {
 
   /** Sends one request when there is room. @param {Call} call @param {'request' | 'uploadFile'} method @param {object} request @returns {Promise<Answer>} */
   async function send(call, method, request) {
-    if (busy >= LANES) await new Promise((next) => queue.push(() => next(undefined)));
+    if (busy >= LANES) await new Promise((next) => queue.push(next));
     else busy++;
     try {
       if (call.over) throw call.over;
       return await ask(platform, method, request, 'NETWORK', call);
     } finally {
-      call.cut = () => {};
+      call.cut = undefined;
       const next = queue.shift();
       if (next) next();
       else busy--;
@@ -154,18 +173,23 @@ function createClient(options) {
   }
 
   /** Its time-out is that of no progress. @param {Call} call @param {object} request */
-  const upload = (call, request) => send(call, 'uploadFile', Object.assign(request, { timeout: 600000 }));
+  const upload = (call, request) => send(call, 'uploadFile', assign(request, { timeout: 600000 }));
 
-  /** Sends an operation once. @param {Call} call @param {string} query @param {unknown} variables @param {string} [token] @param {string} [filePath] of a picture for input.avatar */
+  /**
+   * Sends an operation once.
+   * @template T
+   * @param {Call} call @param {Document<T>} query @param {unknown} variables @param {string} [token]
+   * @param {string} [filePath] of a picture for input.avatar
+   * @returns {Promise<{data: T, at: number}>} at is the server's time
+   */
   async function post(call, query, variables, token, filePath) {
     /** @type {Record<string, string>} */
     const header = {};
     if (token) header.authorization = 'Bearer ' + token;
     const data = JSON.stringify({ query, variables });
-    const { url } = options;
     const answer = await (filePath
       ? upload(call, { url, header, filePath, name: '0', formData: { operations: data, map: '{"0":["variables.input.avatar"]}' } })
-      : send(call, 'request', { url, header: Object.assign(header, { 'content-type': 'application/json' }), method: 'POST', data, timeout }));
+      : send(call, 'request', { url, header: assign(header, { 'content-type': 'application/json' }), method: 'POST', data, timeout }));
     return { data: read(answer), at: Date.parse(headerOf(answer, 'date')) };
   }
 
@@ -185,45 +209,48 @@ function createClient(options) {
     }
   }
 
-  /** The one login or refresh under way, whoever waits for it. */
-  function renew() {
+  /** The one login or refresh under way, whoever waits for it. @param {boolean} [fresh] */
+  function renew(fresh) {
     if (!renewal) {
       const done = () => { renewal = null; };
-      renewal = enter();
+      renewal = enter(fresh);
       renewal.then(done, done);
     }
     return renewal;
   }
 
-  /** Gets new tokens: by the refresh token, or else by a code of wx.login. @returns {Promise<{tokens: Tokens, login?: Login}>} */
-  async function enter() {
-    const call = newCall();
+  /** Gets new tokens: by the refresh token, unless they shall be fresh, or else by a code of wx.login. @param {boolean} [fresh] */
+  async function enter(fresh) {
+    /** @type {Call} */
+    const call = {};
     state = state.out ? state : load() || state; // another page's client may have refreshed
-    const left = gate ? (gate.until - Date.now()) / 1000 : 0;
-    if (gate && left > 0 && left <= (gate.error.retryAfter || 0)) throw Object.assign(gate.error, { retryAfter: Math.ceil(left) });
+    const old = state;
+    const wait = gate ? (gate.until - Date.now()) / 1000 : 0;
+    if (gate && wait > 0 && wait <= /** @type {number} */ (gate.error.retryAfter)) throw assign(gate.error, { retryAfter: Math.ceil(wait) });
     gate = null;
-    const { refresh } = state;
     try {
-      if (refresh) {
+      if (old.refresh && !fresh) {
         try {
-          const { data, at } = await persist(call, true, () => post(call, documents.refreshSession, { input: { refreshToken: refresh } }));
+          const { data, at } = await persist(call, true, () => rotate(call, old));
           return accept(data.refreshSession.tokens, at);
         } catch (e) {
-          if (/** @type {ClientError} */ (e).retryable) throw e;
-          if (!state.out) save({}); // the session is over: a new one, without the user noticing
+          // The session is over, or the server cannot open it: a new one, without the user noticing.
+          if (/** @type {ClientError} */ (e).code !== 'INTERNAL') unlessOver(e);
+          if (!state.out) save({});
         }
       }
       for (let n = 1; ; n++) {
         const pending = state.pending || { code: await code(), requestId: random() };
         if (state.out) throw signedOut();
-        if (!state.pending) save({ pending }); // so that a lost answer can be asked for again, also after a restart
+        if (!state.pending) save(assign({}, state, { pending })); // so that a lost answer can be asked for again, also after a restart
         try {
-          const input = Object.assign({ appId: options.appId, device: device() }, pending);
+          const input = assign({ appId, device: device() }, pending);
           const { data, at } = await persist(call, true, () => post(call, documents.login, { input }));
+          if (fresh) end(old, {}).catch(() => {}); // the new session takes its place
           return accept(data.login.tokens, at, data.login);
         } catch (e) {
           const error = /** @type {ClientError} */ (e);
-          if (!error.retryable && !state.out) save({});
+          if (error.errors && !error.retryable && !state.out) save(assign({}, state, { pending: undefined })); // the server has judged the code
           if (error.code !== 'LOGIN_CODE_REJECTED' || n === TRIES) throw e;
         }
       }
@@ -234,15 +261,19 @@ function createClient(options) {
     }
   }
 
+  /** Trades the refresh token of a session. @param {Call} call @param {State} session */
+  const rotate = (call, session) => post(call, documents.refreshSession, { input: { refreshToken: session.refresh } });
+
   /** Keeps new tokens, unless the user has logged out meanwhile. @param {Tokens} tokens @param {number} at the server's time @param {Login} [login] */
   function accept(tokens, at, login) {
     if (!state.out) {
       const life = Date.parse(tokens.accessTokenExpiresAt) - at;
-      save({ access: tokens.accessToken, refresh: tokens.refreshToken, got: Date.now(), life: life > 0 ? life : 0 });
+      save(assign(pair(tokens), { got: Date.now(), life: life > 0 ? life : 0 }));
+      entered = login || entered;
       const { user, created } = login || /** @type {Partial<Login>} */ ({});
       emit('session', { signedIn: true, reason: login ? 'login' : 'refresh', user, created });
     }
-    return { tokens, login };
+    return tokens;
   }
 
   /** By the server's clock, of which we know how far away the end was. A device whose clock was put back waits for UNAUTHENTICATED. */
@@ -282,12 +313,18 @@ function createClient(options) {
     }
   }
 
-  /** @param {Call} call @param {string} document @param {unknown} variables @param {boolean} safe @param {string} [filePath] */
+  /** @template T @param {Call} call @param {Document<T>} document @param {unknown} variables @param {boolean} safe @param {string} [filePath] */
   const operate = (call, document, variables, safe, filePath) =>
     signed(call, safe, (token) => post(call, document, variables, token, filePath).then((a) => a.data));
 
-  /** One of our own mutations. @param {Call} call @param {keyof documents} name @param {object} input @param {boolean} safe @param {string} [filePath] */
-  const change = (call, name, input, safe, filePath) => operate(call, documents[name], { input }, safe, filePath).then((data) => data[name]);
+  /**
+   * One of our own mutations.
+   * @template {keyof Results} N
+   * @param {Call} call @param {N} name @param {object} input @param {boolean} safe @param {string} [filePath]
+   * @returns {Promise<Results[N] extends Record<N, infer P> ? P : never>}
+   */
+  const change = (call, name, input, safe, filePath) =>
+    operate(call, documents[name], { input }, safe, filePath).then((data) => /** @type {any} */ (data)[name]);
 
   /** Sends a picture to where createAvatarUpload says. @param {Call} call @param {string} filePath @returns {Promise<string | undefined>} nothing when that way is closed */
   async function toBucket(call, filePath) {
@@ -296,12 +333,12 @@ function createClient(options) {
       type = (await ask(platform, 'getImageInfo', { src: filePath }, 'NETWORK')).type;
       size = (await ask(/** @type {any} */ (platform).getFileSystemManager(), 'getFileInfo', { filePath }, 'NETWORK')).size;
     } catch (e) {} // the platform cannot tell
-    if (!size || PICTURES.indexOf(type) < 0) return;
+    if (!size || !PICTURES.includes(type)) return undefined;
     try {
       const form = await change(call, 'createAvatarUpload', { contentType: 'image/' + type, size }, true);
       /** @type {Record<string, string>} */
       const formData = {};
-      form.fields.forEach((/** @type {{name: string, value: string}} */ f) => { formData[f.name] = f.value; });
+      form.fields.forEach((f) => { formData[f.name] = f.value; });
       const { statusCode } = await upload(call, { url: form.url, filePath, name: form.fileField, formData });
       if (statusCode >= 200 && statusCode < 300) return form.id;
     } catch (e) {
@@ -310,38 +347,48 @@ function createClient(options) {
       if (code !== 'GRAPHQL_VALIDATION_FAILED' && !/domain/.test(message)) throw e;
       direct = false;
     }
+    return undefined;
   }
 
-  /** @param {Call} call @param {import('./index').ProfileInput} input @param {import('./index').Safety} how @returns {Promise<any>} */
+  /** @param {Call} call @param {import('./index').ProfileInput} input @param {import('./index').Safety} how */
   async function update(call, input, how) {
     const filePath = input.avatar || undefined;
-    const next = /** @type {import('./schema').UpdateProfileInput} */ (Object.assign({}, input));
+    const next = /** @type {import('./schema').UpdateProfileInput} */ (assign({}, input));
     if (filePath && direct) next.avatarUploadId = await toBucket(call, filePath);
     if (next.avatarUploadId) delete next.avatar;
     else if (filePath) next.avatar = null; // its place; the picture is a part of the form
     return (await change(call, 'updateProfile', next, !!how.safe, next.avatarUploadId ? undefined : filePath)).user;
   }
 
-  /** Out at once here; then the server is told. @param {import('./schema').LogoutInput} input */
+  /** Out at once here; then the server is told, and told again when that failed. @param {import('./schema').LogoutInput} input */
   async function leave(input) {
-    let { access, refresh } = state;
-    const under = renewal;
-    save({ out: true });
-    calls.forEach((call) => call.end(signedOut()));
-    emit('session', { signedIn: false, reason: 'logout' });
-    try {
-      if (under) ({ accessToken: access, refreshToken: refresh } = (await under).tokens);
-    } catch (e) {} // then it made no session
-    const call = newCall();
+    if (!state.out) {
+      left = state;
+      const under = renewal;
+      save({ out: true });
+      calls.forEach((finish) => finish(signedOut()));
+      emit('session', { signedIn: false, reason: 'logout' });
+      try {
+        if (under) left = pair(await under);
+      } catch (e) {} // then it made no session
+    }
+    return end(left, input);
+  }
+
+  /** Ends a session on the server. @param {State} session @param {import('./schema').LogoutInput} input @returns {Promise<import('./schema').LogoutPayload>} */
+  function end(session, input) {
+    /** @type {Call} */
+    const call = {};
     return persist(call, true, async () => {
-      for (let renewed = false; access; renewed = true) {
+      for (let renewed = false; session.access; renewed = true) {
         try {
-          return (await post(call, documents.logout, { input }, access)).data.logout;
+          return (await post(call, documents.logout, { input }, session.access)).data.logout;
         } catch (e) {
           unlessOver(e);
         }
         // It may only have been too old.
-        access = renewed ? '' : await post(call, documents.refreshSession, { input: { refreshToken: refresh } }).then((a) => a.data.refreshSession.tokens.accessToken, unlessOver);
+        const answer = renewed ? undefined : await rotate(call, session).catch(unlessOver);
+        assign(session, answer ? pair(answer.data.refreshSession.tokens) : { access: '' });
       }
       return { ended: 0 }; // it was over already
     });
@@ -349,34 +396,38 @@ function createClient(options) {
 
   /** Makes a call that can be aborted. @template T @param {(call: Call) => Promise<T>} work @param {{onProgress?: (p: Progress) => void}} [how] @returns {import('./index').Call<T>} */
   function open(work, how) {
-    const call = newCall();
-    if (how) call.onProgress = how.onProgress;
+    /** @type {Call} */
+    const call = { onProgress: how && how.onProgress };
+    /** @type {(why: ClientError) => void} */
+    let finish;
     const promise = new Promise((resolve, reject) => {
-      calls.add(call);
-      call.end = (e) => {
-        if (!calls.delete(call)) return;
-        call.over = e;
-        call.cut(e);
-        reject(e);
+      finish = (why) => {
+        if (!calls.delete(finish)) return;
+        call.over = why;
+        if (call.cut) call.cut(why);
+        reject(why);
       };
-      work(call).then((value) => { calls.delete(call); resolve(value); }, (e) => {
-        if (calls.delete(call)) emit('error', e);
+      calls.add(finish);
+      work(call).then((value) => { calls.delete(finish); resolve(value); }, (e) => {
+        if (calls.delete(finish)) emit('error', e);
         reject(e);
       });
     });
-    return /** @type {any} */ (Object.assign(promise, { abort: () => call.end(fault('ABORTED', 'aborted')) }));
+    return /** @type {any} */ (assign(promise, { abort: () => finish(fault('ABORTED', 'aborted')) }));
   }
 
-  const me = (/** @type {Call} */ call) => operate(call, documents.me, {}, true).then((data) => data.me);
+  const me = (/** @type {Call} */ call) => operate(call, documents.me, {}, true).then((data) => /** @type {Profile} */ (data.me));
 
   return {
     get signedIn() { return !!state.access; },
     get signedOut() { return !!state.out; },
-    login: () => open(async (call) => {
-      if (state.out && renewal) await renewal.catch(() => {}); // its tokens are for logout
+    login: ({ fresh = false } = {}) => open(async (call) => {
+      const before = entered;
+      if (renewal && (fresh || state.out)) await renewal.catch(() => {}); // its tokens are for logout, or it may be a refresh
       if (state.out) save({});
-      const login = state.access ? undefined : (await renew()).login;
-      return login ? { user: login.user, created: login.created } : { user: await me(call), created: false };
+      if (!state.access || (fresh && entered === before)) await renew(fresh);
+      const user = entered === before ? await me(call) : entered.user;
+      return { user, created: entered !== before && entered.created };
     }),
     me: () => open(me),
     updateProfile: (input, how = {}) => open((call) => update(call, input, how), how),
@@ -384,11 +435,14 @@ function createClient(options) {
     bindPhoneNumber: (code) => open(async (call) => (await change(call, 'bindPhoneNumber', typeof code === 'string' ? { code } : code, true)).user),
     logout(input = {}) {
       if (input.sessionId) return open((call) => change(call, 'logout', input, true));
-      if (!state.out) leaving = leave(input);
-      return open(() => leaving);
+      if (!state.out || !leaving) {
+        leaving = leave(input);
+        leaving.catch(() => { leaving = null; });
+      }
+      return open(() => /** @type {Promise<any>} */ (leaving));
     },
     query: (document, variables = {}, how = {}) => open((call) =>
-      operate(call, document, variables, how.safe === undefined ? !/\bmutation\b/.test(document) : how.safe)),
+      operate(call, /** @type {Document<any>} */ (document), variables, how.safe === undefined ? !/\bmutation\b/.test(document) : how.safe)),
     on(event, f) {
       listeners[event].add(f);
       return () => { listeners[event].delete(f); };
@@ -398,12 +452,7 @@ function createClient(options) {
 
 /** @param {string} code @param {string} message @param {object} [more] @returns {ClientError} */
 function fault(code, message, more) {
-  return /** @type {any} */ (Object.assign(new Error(message), { code, retryable: RETRYABLE.indexOf(code) >= 0 }, more));
-}
-
-/** @returns {Call} */
-function newCall() {
-  return { cut() {}, end() {} };
+  return /** @type {any} */ (assign(new Error(message), { code, retryable: RETRYABLE.includes(code) }, more));
 }
 
 /** Throws what does not say that the session is over. @param {any} e @returns {undefined} */
@@ -421,11 +470,10 @@ function read(answer) {
   try {
     if (typeof body === 'string') body = JSON.parse(body.replace(/^\uFEFF/, ''));
   } catch (e) {}
-  if (body && body.errors && body.errors.length) {
-    const { message, extensions: x = {} } = body.errors[0];
-    throw fault(x.code || 'INTERNAL', message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, errors: body.errors });
-  }
-  if (body && body.data) return body.data;
+  const { data, errors } = body || /** @type {any} */ ({});
+  const { message, extensions: x } = (errors && errors[0]) || /** @type {any} */ ({});
+  if (x && x.code) throw fault(x.code, message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, errors });
+  if (data && !errors) return data;
   // Not of miniprofile: a proxy's, or a hotel's login page.
   const status = answer.statusCode;
   throw fault('HTTP', 'HTTP status ' + status, {
@@ -437,12 +485,17 @@ function read(answer) {
 /** The case of header names differs between clients. @param {Answer} answer @param {string} name */
 function headerOf(answer, name) {
   const header = answer.header || {};
-  return String(header[Object.keys(header).filter((k) => k.toLowerCase() === name)[0]] || '');
+  return String(header[/** @type {string} */ (Object.keys(header).find((k) => k.toLowerCase() === name))] || '');
+}
+
+/** The two tokens as they are kept. @param {Tokens} tokens @returns {State} */
+function pair(tokens) {
+  return { access: tokens.accessToken, refresh: tokens.refreshToken };
 }
 
 /** A requestId. */
 function random() {
-  return (Math.random().toString(36) + Math.random().toString(36) + Date.now().toString(36)).replace(/\W/g, '');
+  return `${Math.random()}${Math.random()}${Date.now()}`.replace(/\W/g, '');
 }
 
 module.exports = { createClient, documents };
