@@ -68,8 +68,8 @@ export interface Client {
   bindPhoneNumber(code: string | BindPhoneNumberInput): Call<Profile>;
   /**
    * Ends this session, or all, or the one named. This one is over here at once, whether the server can be reached or
-   * not; calls under way fail with SIGNED_OUT. When it fails, the server has not been told: called again before the mini
-   * program ends, it tells it.
+   * not; calls under way fail with SIGNED_OUT. When it fails, the server may not know of
+   * it: called again before the mini program ends, it is sent again.
    */
   logout(input?: LogoutInput): Call<LogoutPayload>;
   /** Any operation, signed in. T is the type of its data. One that contains no mutation is safe. */
