@@ -8,13 +8,17 @@ const words = {
   ACCOUNT_BLOCKED: '微信暂时不允许这个账号登录',
   RATE_LIMITED: '操作太频繁了，请稍等一会儿',
   UPSTREAM_UNAVAILABLE: '服务正忙，请稍后再试',
+  READ_ONLY: '服务正在维护，暂时不能修改，请稍后再试',
   CONTENT_REJECTED: '内容没有通过审核，请换一个',
   CONSENT_REQUIRED: '请先同意隐私政策',
   PAYLOAD_TOO_LARGE: '图片太大了，请换一张',
   GRAPHQL_VALIDATION_FAILED: '服务器的版本较旧，还没有这个功能',
 };
 /** @type {Record<string, string>} */
-const fields = { nickname: '昵称要在 1 到 32 个字之间', avatar: '这张图片不能用，请换一张', size: '图片太大了，请换一张', code: '授权已经过期，请再点一次' };
+const fields = {
+  nickname: '昵称要在 1 到 32 个字之间', avatar: '这张图片不能用，请换一张', size: '图片太大了，请换一张',
+  code: '授权已经过期，请再点一次', move: '这个手机号已绑定其他账号',
+};
 
 /** @param {any} error @returns {string} */
 function say(error) {

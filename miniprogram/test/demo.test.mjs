@@ -36,8 +36,45 @@ test('a new user sets picture, nickname and telephone number', async () => {
   await until('the complaint', () => seen.toasts.includes('昵称要在 1 到 32 个字之间'));
 
   await page.component.instance.bindPhone({ detail: {} });
-  assert.match(page.text, /已绑定|138\*\*\*\*8000/);
-  assert.match(ahead.phones.pop(), /^phone~13800138000~\d+$/);
+  assert.match(page.text, /已绑定|138\*\*\*\*\d{4}/);
+  assert.match(ahead.phones.pop(), /^phone~138\d{8}~\d+$/);
+  page.close();
+});
+
+test('a number that another account has is moved when the user says so', async () => {
+  const [one, two] = [telephone(), telephone()];
+  const numberOf = async (app) => (await app.client.query('{ me { phone { number } } }')).me.phone.number;
+  for (const device of [one, two]) {
+    const { app, open } = launch(device, server.url);
+    const page = open('index');
+    await page.component.instance.bindPhone({ detail: {} });
+    device.number = await numberOf(app);
+    page.close();
+  }
+  assert.notEqual(one.number, two.number, 'each person has a number of their own');
+
+  const { app, open, seen } = launch(two, server.url, { sandboxPerson: '' });
+  const page = open('index');
+  const detail = { code: `phone~${one.number}~${Date.now()}` };
+  seen.confirm = false;
+  await page.component.instance.bindPhone({ detail });
+  assert.match(seen.modals[0], /^这个手机号已绑定其他账号：/);
+  assert.equal(await numberOf(app), two.number);
+  seen.confirm = true;
+  await page.component.instance.bindPhone({ detail });
+  assert.equal(await numberOf(app), one.number);
+  assert.deepEqual([seen.modals.length, seen.toasts], [2, []]);
+  page.close();
+});
+
+test('a service that is being moved', async () => {
+  const device = telephone();
+  const { open, seen } = launch(device, server.url);
+  const page = open('index');
+  await until('a user', () => page.data.user);
+  device.next('updateProfile', { status: 200, data: JSON.stringify({ data: null, errors: [{ message: 'No.', extensions: { code: 'READ_ONLY', retryAfter: 30 } }] }) });
+  page.send('.nick', 'submit', { value: { nickname: '小明' } });
+  await until('the reason', () => seen.toasts.includes('服务正在维护，暂时不能修改，请稍后再试'));
   page.close();
 });
 
@@ -88,8 +125,11 @@ test('the list of devices', async () => {
   await page.component.instance.end({ currentTarget: { dataset: { id: phone.id, name: phone.name } } });
   assert.doesNotMatch(page.text, /iPhone 17|退出所有设备/);
   assert.match(seen.modals[0], /iPhone 17/);
+  device.next('logout', 'offline', 'offline', 'offline');
   await page.component.instance.endAll();
   assert.equal(app.client.signedOut, true);
+  assert.equal(seen.modals.pop(), '其他设备还没有退出：网络不太好，请稍后再试');
+  assert.equal(device.count('logout'), 2, 'and then they are: this one and the phone');
   assert.deepEqual(seen.pages, ['back']);
   page.close();
 });

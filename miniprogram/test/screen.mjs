@@ -29,16 +29,16 @@ for (const [name, properties] of Object.entries({
   });
 }
 
-/** Launches the demo on a device. Answers to modal questions are yes. */
+/** Launches the demo on a device. Answers to modal questions are yes, unless seen.confirm is false. */
 export function launch(device, url, settings = {}) {
-  const seen = { toasts: [], pages: [], modals: [], privacy: null, clipboard: '' };
+  const seen = { toasts: [], pages: [], modals: [], confirm: true, privacy: null, clipboard: '' };
   const config = require(`${demo}config.js`);
   Object.assign(config, { url, sandboxPerson: device.person }, settings);
   for (const name of Object.keys(globalThis.wx)) delete globalThis.wx[name];
   Object.assign(globalThis.wx, device.wx, {
     showToast: ({ title }) => seen.toasts.push(title),
     showLoading() {}, hideLoading() {},
-    showModal: async ({ content }) => (seen.modals.push(content), { confirm: true }),
+    showModal: async ({ title, content }) => (seen.modals.push(`${title}：${content}`), { confirm: seen.confirm }),
     navigateTo: ({ url: page }) => seen.pages.push(page),
     navigateBack: () => seen.pages.push('back'),
     setClipboardData: ({ data }) => { seen.clipboard = data; },

@@ -5,6 +5,13 @@ const operations = require('../../operations');
 /** @type {{client: import('../../miniprofile/index').Client}} */
 const app = getApp();
 
+/** 沙箱里每个人有自己的号码。 @param {string} person */
+function numberOf(person) {
+  let sum = 0;
+  for (let i = 0; i < person.length; i++) sum = (sum * 31 + person.charCodeAt(i)) % 1e8;
+  return `138${`${sum}`.padStart(8, '0')}`;
+}
+
 Component({
   data: {
     /** @type {import('../../miniprofile/index').Profile | null} */
@@ -93,14 +100,23 @@ Component({
     /** @param {any} e */
     async bindPhone(e) {
       // 开发者工具给不出沙箱认识的 code。
-      const code = config.sandboxPerson ? `phone~13800138000~${Date.now()}` : e.detail.code;
-      if (!code) return; // 用户拒绝了
+      const code = config.sandboxPerson ? `phone~${numberOf(config.sandboxPerson)}~${Date.now()}` : e.detail.code;
+      if (code) await this.bind(code, false); // 没有就是用户拒绝了
+    },
+
+    /** @param {string} code @param {boolean} move 从其他账号改绑过来 */
+    async bind(code, move) {
       try {
-        await app.client.bindPhoneNumber(code);
+        await app.client.bindPhoneNumber({ code, move });
         this.setData({ phone: '已绑定' });
         this.readPhone();
       } catch (error) {
-        tell(error);
+        if (/** @type {any} */ (error).field !== 'move') {
+          tell(error);
+          return;
+        }
+        const { confirm } = await wx.showModal({ title: say(error), content: '改绑之后，那个账号就不再有这个手机号。', confirmText: '改绑' });
+        if (confirm) await this.bind(code, true); // 十分钟内，同一个 code 可以再用
       }
     },
 

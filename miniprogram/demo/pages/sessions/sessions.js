@@ -49,8 +49,19 @@ Component({
     async endAll() {
       const { confirm } = await wx.showModal({ title: '全部退出', content: '所有设备都会退出登录，包括这一台。', confirmText: '全部退出', confirmColor: '#e5484d' });
       if (!confirm) return;
-      app.client.logout({ everywhere: true }).catch(tell);
+      const left = this.leave();
       wx.navigateBack({});
+      await left;
+    },
+
+    /** 这一台马上就退出；没连上服务器的话，其他设备要再试一次才会退出。 */
+    async leave() {
+      try {
+        await app.client.logout({ everywhere: true });
+      } catch (error) {
+        const { confirm } = await wx.showModal({ title: '其他设备还没有退出', content: say(error), confirmText: '重试' });
+        if (confirm) await this.leave();
+      }
     },
   },
 });
