@@ -2,13 +2,14 @@
 import { DropdownMenu, useGraphiQLActions } from '@graphiql/react'
 import { useEffect, useRef, useState } from 'react'
 import icon from './icon.svg'
+import { adviceFor } from './advice.js'
 import { writeClipboard } from './clipboard.js'
 import { DownIcon, MoonIcon, PersonIcon, SunIcon, SystemIcon } from './icons.jsx'
 import { local } from './outcome.js'
 import { notice, present, refresh, session, signIn, signOut } from './session.js'
 import { people, SignIn } from './SignIn.jsx'
 import { createKeptStore, useStore } from './store.js'
-import { adviceFor, language, useWords } from './words.js'
+import { language, useWords } from './words.js'
 
 export function Header({ settings }) {
   const { t, current } = useWords()

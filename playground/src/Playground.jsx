@@ -9,6 +9,7 @@ import { Library, LibraryPlugin, narrow } from './Library.jsx'
 import { operationsFor } from './operations.js'
 import { outcomes } from './outcome.js'
 import { run } from './session.js'
+import { stoppable } from './stoppable.js'
 import { chosen } from './uploads.js'
 import { openIndex, Workbench } from './Workbench.jsx'
 
@@ -22,7 +23,9 @@ const storage = {
   get length() { return sessionStorage.length },
 }
 
-async function fetcher({ query, operationName, variables }, { headers } = {}) {
+const fetcher = (request, { headers } = {}) => stoppable((signal) => send(request, headers, signal))
+
+async function send({ query, operationName, variables }, headers, signal) {
   const operation = operationOf(query, operationName)
   const mutation = operation?.operation === 'mutation'
   const tab = chosen.tab()
@@ -30,12 +33,12 @@ async function fetcher({ query, operationName, variables }, { headers } = {}) {
   // GraphiQL's operationName is that of the tab before for a moment.
   try {
     const result = await run({ query, operationName: operation?.name?.value, variables, mutation }, {
-      fields: operation ? fieldsOf(operation) : [], headers, file: chosen.current(),
+      fields: operation ? fieldsOf(operation) : [], headers, file: chosen.current(), signal,
     })
     outcomes.set({ ...outcomes.get(), [tab]: result })
     return result.answer
   } catch (error) {
-    outcomes.set({ ...outcomes.get(), [tab]: { answer: { errors: [{ extensions: { code: 'NETWORK' } }] } } })
+    if (!signal.aborted) outcomes.set({ ...outcomes.get(), [tab]: { answer: { errors: [{ extensions: { code: 'NETWORK' } }] } } })
     throw error
   }
 }

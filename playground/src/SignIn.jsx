@@ -1,9 +1,10 @@
 // The dialog in which one becomes any person of the sandbox.
 import { useState } from 'react'
+import { adviceFor } from './advice.js'
 import { CloseIcon } from './icons.jsx'
 import { notice } from './session.js'
 import { useStore } from './store.js'
-import { adviceFor, useWords } from './words.js'
+import { useWords } from './words.js'
 
 export const people = [
   { id: 'ming', name: '小明', color: '#07a35a' },

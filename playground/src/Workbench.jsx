@@ -4,6 +4,7 @@ import {
   useGraphiQL, useGraphiQLActions, useMonaco, VariableEditor,
 } from '@graphiql/react'
 import { useEffect, useMemo, useRef, useState } from 'react'
+import { adviceFor } from './advice.js'
 import { CopyAs } from './CopyAs.jsx'
 import { holds, operationOf, uploadsOf, withNull } from './document.js'
 import { CloseIcon, CopyIcon, PictureIcon, RunIcon, SparkIcon, StopIcon } from './icons.jsx'
@@ -11,7 +12,7 @@ import { local, outcomes, picturesIn } from './outcome.js'
 import { createKeptStore, useStore } from './store.js'
 import { translate } from './translate.js'
 import { chosen } from './uploads.js'
-import { adviceFor, useWords } from './words.js'
+import { useWords } from './words.js'
 
 // openIndex is the place of the open tab, kept for a reload.
 export const openIndex = createKeptStore(sessionStorage, 'miniprofile.tab', 0)

@@ -90,6 +90,14 @@ const ready = [
     samples: { code: ({ apps }) => (apps.length ? 'phone~13800138000~{{nonce}}' : 'CODE_OF_PHONE_BUTTON') },
   },
   {
+    en: 'Import from WeChat', zh: '导入微信资料', mutation: 'importWeChatProfile',
+    comment: [
+      '导入微信资料：把 wx.getUserInfo 给的 encryptedData 和 iv 粘贴到变量里。沙箱里打开 /sandbox/opendata?person=PERSON 即可得到，PERSON 是当前登录的人。',
+      'Import what WeChat knows: paste encryptedData and iv of wx.getUserInfo. In the sandbox /sandbox/opendata?person=PERSON has them, for the PERSON who is signed in.',
+    ],
+    samples: { encryptedData: () => 'ENCRYPTED_DATA', iv: () => 'IV' },
+  },
+  {
     en: 'My consents', zh: '我的授权', user: 'consents',
     comment: ['我同意过哪些用途。', 'What I have agreed to.'],
   },
@@ -127,6 +135,14 @@ const ready = [
   logout(input: $input) { ended }
 }`,
     variables: () => ({ input: { everywhere: false } }),
+  },
+  {
+    en: 'Merge accounts', zh: '合并账号', mutation: 'mergeAccount',
+    comment: [
+      '合并账号：把另一个账号并入当前账号，凭对方新的 wx.login code。沙箱里对方要先登录过一次。',
+      'Merge another account into this one: a fresh code of its person is the proof. In the sandbox that person must have logged in once.',
+    ],
+    samples: { code: ({ apps }) => (apps.length ? 'bob~{{nonce}}' : 'CODE_OF_WX_LOGIN') },
   },
   {
     en: 'Delete the account', zh: '注销账号', mutation: 'deleteAccount',

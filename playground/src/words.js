@@ -27,7 +27,7 @@ const words = {
   tokenHint: ['Kept in this tab only.', '只保存在当前标签页。'],
   useToken: ['Use it', '使用'],
   operations: ['Operations', '常用操作'],
-  operationsHint: ['Ready to run. Each opens in a tab.', '开箱即用，点击后在标签页中打开。'],
+  operationsHint: ['Ready to run. Each opens in a tab.', '点击即可在新标签页中打开并运行。'],
   docs: ['Docs', '文档'],
   explorer: ['Explorer', '字段浏览器'],
   history: ['History', '历史'],
@@ -38,7 +38,7 @@ const words = {
   copied: ['Copied', '已复制'],
   copy: ['Copy', '复制'],
   withToken: ['with my tokens', '带上我的令牌'],
-  withTokenHint: ['Whoever has them is you.', '拿到令牌的人就等于你。'],
+  withTokenHint: ['Whoever has them is you.', '任何人拿到令牌都可以冒充你。'],
   client: ['client', '客户端'],
   operation: ['Operation', '操作'],
   variables: ['Variables', '变量'],
@@ -59,27 +59,7 @@ const words = {
   noOperation: ['Write an operation first.', '请先写一个操作。'],
 }
 
-// advice is what a client does about a code.
-export const advice = {
-  UNAUTHENTICATED: ['Refresh the session; if that fails, log in again.', '刷新会话；不行就重新登录。'],
-  LOGIN_CODE_REJECTED: ['Call wx.login again, for a new code.', '重新调用 wx.login 获取新的 code。'],
-  ACCOUNT_BLOCKED: ['WeChat refuses this person: tell them.', '微信拒绝了该账号：请告知用户。'],
-  BAD_USER_INPUT: ['Show the message at the field.', '在对应字段旁显示错误信息。'],
-  CONFLICT: ['The profile has changed: read it again, then decide.', '资料已变化：重新读取后再决定。'],
-  CONTENT_REJECTED: ['Ask for another nickname or picture.', '请用户换一个昵称或头像。'],
-  CONSENT_REQUIRED: ['Ask the user for consent.', '先征得用户同意。'],
-  RATE_LIMITED: ['Wait, then try again.', '稍等片刻再试。'],
-  UPSTREAM_UNAVAILABLE: ['Try again after a while.', '过一会儿再试。'],
-  UPSTREAM_MISCONFIGURED: ['Nothing a client can do: the operator must act.', '前端无能为力：需要运维处理。'],
-  INTERNAL: ['Report the request id.', '把请求 ID 报给后端。'],
-  NETWORK: ['The server did not answer.', '服务器没有响应。'],
-}
-
-const wrong = ['The request itself is wrong: correct the program.', '请求本身写错了：请修改程序。']
-
 const choose = (pair, current) => pair?.[current === 'zh' ? 1 : 0]
-
-export const adviceFor = (code, current) => choose(advice[code] ?? wrong, current)
 
 export const word = (name) => choose(words[name], language.get())
 

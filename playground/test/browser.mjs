@@ -158,6 +158,33 @@ async function sandbox() {
   assert.equal((await carryOut(await copied(page, 'request'))).login.created, true)
   assert.equal(shell(await copied(page, 'curl')).data.login.user.id, me.id)
 
+  // Stop gives the request up, and its answer never shows.
+  await tab(page, 'Me')
+  await page.route('**/graphql', () => {}) // no answer
+  const begun = page.waitForRequest('**/graphql')
+  await page.locator('[data-test=run]').click()
+  await begun
+  const givenUp = page.waitForEvent('requestfailed')
+  await page.locator('[data-test=run]', { hasText: 'Stop' }).click()
+  assert.equal((await givenUp).failure().errorText, 'net::ERR_ABORTED')
+  await page.locator('[data-test=run]', { hasText: 'Run' }).waitFor()
+  await page.unroute('**/graphql')
+  assert.equal((await run(page)).data.me.id, me.id)
+
+  // What WeChat knows of a person is pasted; another account is merged into this one.
+  await tab(page, 'ImportWeChatProfile')
+  const opendata = await (await fetch(`${origin}/sandbox/opendata?person=ming&nickname=明明`)).json()
+  await page.locator('.side .view-lines', { hasText: 'ENCRYPTED_DATA' }).waitFor()
+  await shoot(page, '3-import')
+  await page.evaluate((text) => navigator.clipboard.writeText(text), JSON.stringify({ input: { encryptedData: opendata.encryptedData, iv: opendata.iv, overwrite: true } }))
+  await page.locator('.side .view-lines').first().click()
+  await page.keyboard.press('ControlOrMeta+A')
+  await page.keyboard.press('ControlOrMeta+V')
+  await page.locator('.side .view-lines', { hasText: 'overwrite' }).waitFor()
+  assert.equal((await run(page)).data.importWeChatProfile.user.nickname, '明明')
+  await tab(page, 'MergeAccount')
+  assert.equal((await run(page)).data.mergeAccount.user.id, me.id)
+
   // Docs, explorer, history.
   for (const [panel, text] of [['docs', 'Root Types'], ['explorer', 'refreshSession'], ['history', 'SetPicture'], ['operations', 'Set the nickname']]) {
     await page.locator(`[data-panel=${panel}]`).click()

@@ -30,11 +30,13 @@ function answer(query, variables, token) {
   return { data: { me: { id: token } } }
 }
 
-globalThis.fetch = async (_, { headers, body }) => {
+globalThis.fetch = async (_, { headers, body, signal }) => {
+  signal?.throwIfAborted()
   const { query, variables } = JSON.parse(body)
   sent.push({ query, variables })
   const text = JSON.stringify(answer(query, variables, headers.Authorization))
   await later()
+  signal?.throwIfAborted()
   if (lose > 0) {
     lose--
     throw new TypeError('network')
@@ -119,6 +121,17 @@ test('signing out ends it here, whatever the server says', async () => {
   lose = 9
   await signOut()
   assert.equal(session.get(), null)
+})
+
+test('what is stopped is given up, but for the refresh that others wait for', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), expires: Date.now() - 1 })
+  const controller = new AbortController()
+  const stopped = run({ query: 'query Me { me { id } }' }, { fields: ['me'], signal: controller.signal })
+  controller.abort()
+  await assert.rejects(stopped, { name: 'AbortError' })
+  assert.equal(count('query Me'), 0)
+  assert.equal(session.get().refreshToken, 'r2')
 })
 
 test('an Authorization of one\'s own is left alone', async () => {

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { buildSchema, extendSchema, parse, validate } from 'graphql'
+import { adviceFor } from '../src/advice.js'
 import { forms } from '../src/copy.js'
 import { holds, operationOf, uploadsOf, withNull } from '../src/document.js'
 import { operationsFor } from '../src/operations.js'
 import { fill } from '../src/placeholders.js'
+import { stoppable } from '../src/stoppable.js'
 
-const schema = buildSchema(readFileSync(new URL('../../schema.graphqls', import.meta.url), 'utf8'))
+const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const schema = buildSchema(read('schema.graphqls'))
 const sandbox = { apps: ['wxsandbox0000000'] }
 const has = (type, field) => Boolean(schema.getType(type)?.getFields()[field])
 
@@ -26,7 +29,7 @@ const younger = (() => {
 
 test('the operations that a server can do are ready, valid, and explained twice', () => {
   for (const [server, wanted] of [
-    [schema, ['Log in', 'Who am I', 'Set the nickname', 'Set the picture', 'Sessions', 'Refresh', 'Log out']],
+    [schema, ['Log in', 'Who am I', 'Set the nickname', 'Set the picture', 'Import from WeChat', 'Merge accounts', 'Sessions', 'Refresh', 'Log out']],
     [younger, ['Phone number', 'Record consent', 'Export my data', 'Delete the account']],
   ]) {
     const operations = operationsFor(server, sandbox)
@@ -68,6 +71,38 @@ test('uploads are found wherever a variable takes one', () => {
   assert.ok(holds({ input: { avatar: null } }, 'variables.input.avatar'))
   assert.ok(!holds({ input: 5 }, 'variables.input.avatar'))
   assert.deepEqual(withNull({ input: { nickname: 'x' } }, 'variables.input.avatar'), { input: { nickname: 'x', avatar: null } })
+})
+
+test('there is advice in both languages about every code that a server has', () => {
+  const codes = new Set([
+    ...schema.description.match(/^- ([A-Z_]+(?:,\s+[A-Z_]+)*(?:\s+and\s+[A-Z_]+)?):/gm).flatMap((line) => line.match(/[A-Z]+(?:_[A-Z]+)*/g)),
+    ...read('README.md').match(/^\| `[A-Z_]+` \|(?= [a-z`])/gm).map((row) => row.match(/[A-Z_]+/)[0]).filter((code) => schema.description.includes(code)),
+    ...[...read('graph/errors.go').matchAll(/Code: "([A-Z_]+)"/g)].map(([, code]) => code),
+  ])
+  assert.ok(codes.size >= 22 && codes.has('READ_ONLY') && codes.has('UNSUPPORTED_MEDIA_TYPE') && codes.has('NOT_FOUND'), [...codes].join())
+  for (const code of codes) {
+    assert.ok(adviceFor(code, 'en'), `${code} in English`)
+    assert.match(adviceFor(code, 'zh') ?? code, /\p{Script=Han}/u)
+  }
+  assert.notEqual(adviceFor('READ_ONLY', 'en'), adviceFor('BAD_REQUEST', 'en'))
+  assert.equal(adviceFor('OF_A_YOUNGER_SERVER', 'en'), undefined, 'nothing is said of what is not known')
+})
+
+test('what is stopped is aborted, and tells nothing more', async () => {
+  const told = []
+  const observer = { next: (r) => told.push(r), error: (e) => told.push(e.name), complete: () => told.push('complete') }
+  const waiting = (signal) => new Promise((resolve, reject) => { signal.addEventListener('abort', () => reject(signal.reason)) })
+  stoppable(waiting).subscribe(observer).unsubscribe()
+  let answer
+  const late = stoppable(() => new Promise((resolve) => { answer = resolve })).subscribe(observer)
+  late.unsubscribe()
+  answer('late')
+  await new Promise(setImmediate)
+  assert.deepEqual(told, [])
+  stoppable(async () => 'result').subscribe(observer)
+  stoppable(() => Promise.reject(new TypeError('network'))).subscribe(observer)
+  await new Promise(setImmediate)
+  assert.deepEqual(told, ['result', 'complete', 'TypeError'])
 })
 
 test('placeholders are put in each time anew', () => {
