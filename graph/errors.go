@@ -22,6 +22,7 @@ type Fault struct {
 	Message    string
 	Field      string        // extensions.field: the input field that is wrong, or empty
 	RetryAfter time.Duration // extensions.retryAfter, or 0
+	Hint       string        // extensions.hint: what else the code does not say, or empty
 
 	at []gqlerror.Location // where in the document
 }
@@ -34,7 +35,7 @@ var faults = []struct {
 	err error
 	Fault
 }{
-	{auth.ErrLogInAgain, Fault{Status: 401, Code: "UNAUTHENTICATED", Message: "WeChat's key for this data is no longer good: log in again with wx.login."}},
+	{auth.ErrLogInAgain, Fault{Status: 401, Code: "UNAUTHENTICATED", Hint: "LOG_IN_AGAIN", Message: "This wants a fresh login: log in again with wx.login; refreshing is no help."}},
 	{auth.ErrUnauthenticated, Fault{Status: 401, Code: "UNAUTHENTICATED", Message: "There is no valid session."}},
 	{auth.ErrCodeRejected, Fault{Status: 400, Code: "LOGIN_CODE_REJECTED", Message: "The login code is wrong, too old or used."}},
 	{auth.ErrBlocked, Fault{Status: 403, Code: "ACCOUNT_BLOCKED", Message: "WeChat does not let this account log in."}},
@@ -121,6 +122,9 @@ func (f *Fault) present(requestID string) *gqlerror.Error {
 	}
 	if f.RetryAfter > 0 {
 		extensions["retryAfter"] = f.seconds()
+	}
+	if f.Hint != "" {
+		extensions["hint"] = f.Hint
 	}
 	return &gqlerror.Error{Message: f.Message, Locations: f.at, Extensions: extensions}
 }

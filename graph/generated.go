@@ -190,10 +190,12 @@ extensions.requestId, which the operator can find in the log. Errors of one
 input field carry extensions.field; errors worth repeating carry
 extensions.retryAfter, in seconds.
 
-- UNAUTHENTICATED: refresh the session; if that fails, log in again.
+- UNAUTHENTICATED: refresh the session; if that fails, log in again. With
+  extensions.hint LOG_IN_AGAIN the session is alive, but this wants a fresh login:
+  call wx.login and login, for refreshing is no help.
 - LOGIN_CODE_REJECTED: call wx.login again, for a new code.
 - ACCOUNT_BLOCKED: WeChat refuses this person; tell them.
-- BAD_USER_INPUT: show the message at the field.
+- BAD_USER_INPUT: mark the field; the message is for developers.
 - CONFLICT: the profile has changed; read it again, then decide.
 - CONTENT_REJECTED: WeChat judges the nickname or picture unfit; ask for another one.
 - CONSENT_REQUIRED: ask the user, then send their consent along.
@@ -203,6 +205,7 @@ extensions.retryAfter, in seconds.
   that reads works, nobody is signed out. Try again after retryAfter seconds.
 - UPSTREAM_MISCONFIGURED: the operator must act.
 - INTERNAL: report the requestId.
+- NOT_FOUND: there is nothing at this address.
 - PERSISTED_QUERY_NOT_FOUND: send the query itself, with its hash.
 - DOCUMENT_NOT_TRUSTED: this server carries out only documents that its operator has listed.
 - BAD_REQUEST, GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, PAYLOAD_TOO_LARGE,

@@ -160,6 +160,9 @@ func TestFaults(t *testing.T) {
 			if a.StatusCode != 200 || a.code() != want.code || e.Extensions["retryAfter"] != want.retryAfter || len(e.Path) != 1 || len(e.Locations) != 1 || a.Data == nil {
 				t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 			}
+			if hint := e.Extensions["hint"]; (hint == "LOG_IN_AGAIN") != (name == "ErrLogInAgain") || hint != nil && hint != "LOG_IN_AGAIN" {
+				t.Errorf("%s: hint %v", name, hint)
+			}
 			logged := strings.Count(h.log.String(), "msg=")
 			if silent := !slices.Contains([]string{"INTERNAL", "UPSTREAM_UNAVAILABLE", "UPSTREAM_MISCONFIGURED"}, want.code) || name == "canceled"; silent != (logged == 0) || logged > 1 {
 				t.Errorf("%s: log: %s", name, h.log.String())

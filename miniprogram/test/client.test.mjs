@@ -164,8 +164,9 @@ describe('login', () => {
       return { input: { encryptedData, iv } };
     };
     const importing = 'mutation ($input: ImportWeChatProfileInput!) { importWeChatProfile(input: $input) { user { nickname } } }';
-    assert.equal((await failure(client.query(importing, await data('&stale=1')))).code, 'UNAUTHENTICATED');
-    assert.equal(device.logins, 1);
+    const stale = await failure(client.query(importing, await data('&stale=1')));
+    assert.deepEqual([stale.code, stale.hint], ['UNAUTHENTICATED', 'LOG_IN_AGAIN']);
+    assert.deepEqual([device.logins, device.count('refreshSession')], [1, 0], 'refreshing is no help');
     await client.login({ fresh: true });
     assert.equal(device.logins, 2);
     assert.ok((await client.query(importing, await data())).importWeChatProfile.user.nickname);

@@ -202,13 +202,13 @@ function Outcome() {
   const { id, response } = useGraphiQL(({ tabs, activeTabIndex }) => pick('id', 'response')(tabs[activeTabIndex]))
   const result = useStore(outcomes)[id]
   if (!result || !response) return <p className="outcome hint" data-test="outcome">{response ? '' : t('responseEmpty')}</p>
-  const { code, requestId, field, retryAfter } = result.answer.errors?.[0]?.extensions ?? {}
+  const { code, hint, requestId, field, retryAfter } = result.answer.errors?.[0]?.extensions ?? {}
   return (
     <div className="outcome" data-test="outcome" role="status">
       <span className={code ? 'state bad' : 'state good'}>{code ?? result.status}</span>
       {result.took !== undefined && <span className="took">{Math.round(result.took)} ms</span>}
       {field && <code>{field}</code>}
-      {code && <span className="advice">{adviceFor(code, current)}{retryAfter ? ` (retryAfter ${retryAfter} s)` : ''}</span>}
+      {code && <span className="advice">{adviceFor(hint ?? code, current)}{retryAfter ? ` (retryAfter ${retryAfter} s)` : ''}</span>}
       {requestId && <code className="took">{requestId}</code>}
       {picturesIn(result.answer).map((address) => (local(address)
         ? <a key={address} href={local(address)} target="_blank" rel="noreferrer"><img src={local(address)} alt={t('picture')} data-test="picture" /></a>

@@ -98,7 +98,8 @@ async function ask(operation, options = {}) {
   const token = session.get()?.accessToken
   const result = await post(operation, { ...options, token })
   const nothingDone = Object.values(result.answer.data ?? {}).every((value) => value === null)
-  if (!token || codeOf(result) !== 'UNAUTHENTICATED' || !nothingDone) return result
+  const { code, hint } = result.answer.errors?.[0]?.extensions ?? {}
+  if (!token || code !== 'UNAUTHENTICATED' || hint || !nothingDone) return result
   // Perhaps somebody else has renewed it meanwhile.
   if (session.get()?.accessToken === token && !await refresh().catch(() => false) || !session.get()) return result
   return post(operation, { ...options, token: session.get().accessToken })

@@ -119,6 +119,8 @@ export interface ClientError extends Error {
   field?: string;
   /** Seconds to wait before trying again. */
   retryAfter?: number;
+  /** LOG_IN_AGAIN: the session lives, but only login({ fresh: true }) helps. */
+  hint?: string;
   /** The HTTP status of an answer that is not the API's. */
   status?: number;
   /** All errors of the answer, where the server gave it. */

@@ -306,7 +306,7 @@ function createClient(options) {
       try {
         return await persist(call, safe, () => work(token));
       } catch (e) {
-        if (repeated || call.over) throw e;
+        if (repeated || call.over || /** @type {ClientError} */ (e).hint) throw e;
         unlessOver(e);
         if (state.access === token && !renewal) await renew();
       }
@@ -472,7 +472,7 @@ function read(answer) {
   } catch (e) {}
   const { data, errors } = body || /** @type {any} */ ({});
   const { message, extensions: x } = (errors && errors[0]) || /** @type {any} */ ({});
-  if (x && x.code) throw fault(x.code, message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, errors });
+  if (x && x.code) throw fault(x.code, message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, hint: x.hint, errors });
   if (data && !errors) return data;
   // Not of miniprofile: a proxy's, or a hotel's login page.
   const status = answer.statusCode;
