@@ -157,7 +157,9 @@ func (h *spoiltHouse) keys() (keys []string) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		keys = append(keys, info.Key)
+		if info.Key != "owner" { // the sweep's mark
+			keys = append(keys, info.Key)
+		}
 	}
 	return keys
 }

@@ -479,7 +479,9 @@ func (w *world) blobs(t testing.TB) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, o.Key)
+		if o.Key != ownerObject {
+			all = append(all, o.Key)
+		}
 	}
 	return all
 }

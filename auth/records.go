@@ -24,7 +24,7 @@ const (
 	kindAudit      = "audit"      // uid.time
 	kindJobs       = "jobs"       // time.random
 	kindUploads    = "uploads"    // uid.upload
-	kindSweeps     = "sweeps"     // pictures
+	kindSweeps     = "sweeps"     // pictures, owner
 	kindDeadJobs   = "deadjobs"   // as they had it in jobs
 	kindTokens     = "tokens"     // hash(what the token is, AppID)
 	kindPhones     = "phones"     // hash(country code, number)

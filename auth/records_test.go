@@ -40,6 +40,7 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "uploads", uploadRecord{ContentType: "image/png", Size: 9, Created: at})
 	golden(t, "uploads-used", uploadRecord{ContentType: "image/png", Size: 9, Created: at, Picture: sid})
 	golden(t, "sweeps", sweepRecord{at})
+	golden(t, "sweeps-owner", ownerRecord{"abcdefghijklmnopqrstuvwxyz"})
 	golden(t, "jobs-upload", jobRecord{Kind: jobRemoveUpload, Args: encode(removedUpload{sid})})
 	golden(t, "jobs-picturemoved", jobRecord{Kind: jobPictureMoved, Args: encode(removal{uid, sid})})
 	golden(t, "users-all", userRecord{

@@ -69,7 +69,11 @@ func (c *Core) sweepWhenDue(ctx context.Context) (int, error) {
 // SweepPictures removes the pictures and uploads that have lain for an hour and
 // that no profile names and no job will remove, and returns how many objects it
 // removed. It reads all users twice and needs 8 bytes of memory for each.
+// Where the objects belong to another store it removes nothing, which is an error.
 func (c *Core) SweepPictures(ctx context.Context) (removed int, err error) {
+	if err := c.ownObjects(ctx); err != nil {
+		return 0, err
+	}
 	// Hashes: a picture that falls together with a named one stays, which does no harm.
 	seed := maphash.MakeSeed()
 	var named []uint64

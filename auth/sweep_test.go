@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -220,5 +221,40 @@ func TestSweepBesideOthers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server that is pointed at another store beside the objects of a first one
+// removes nothing, and says so; the first goes on, and so does a copy of it.
+func TestSweepOfAnothersObjects(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	token := c.mustLogin(t, "ada~1").Tokens.AccessToken
+	c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
+	w.orphan(t)
+	later := func() time.Time { return time.Now().Add(2 * sweepAge).UTC().Truncate(time.Microsecond) }
+	c.now = later
+	if n, err := c.SweepPictures(t.Context()); n != 2 || err != nil {
+		t.Fatalf("removed %d, %v", n, err)
+	}
+	before := w.blobs(t)
+	other := newWorld()
+	other.objects = w.openObjects()
+	stranger := other.replica(t)
+	stranger.now = later
+	for range 2 {
+		if n, err := stranger.SweepPictures(t.Context()); n != 0 || !errors.Is(err, errForeignObjects) {
+			t.Errorf("removed %d of another store's, %v", n, err)
+		}
+	}
+	if after := w.blobs(t); !slices.Equal(before, after) {
+		t.Errorf("%v is left of %v", after, before)
+	}
+	w.orphan(t)
+	again := w.replica(t)
+	again.now = later
+	if n, err := again.SweepPictures(t.Context()); n != 2 || err != nil {
+		t.Errorf("removed %d, %v", n, err)
 	}
 }
