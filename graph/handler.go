@@ -89,7 +89,7 @@ func Schema() string { return sources[0].Input }
 // Serve finds out for the access log.
 type Call struct {
 	RequestID string     // told
-	Client    netip.Addr // told, for Admit
+	Client    netip.Addr // told, for Admit and the share of uploads
 	Operation string     // the name of the operation that was carried out, or empty
 	Code      string     // of the first error, or empty
 	// Field is the root field of the schema that was asked for, several where there
@@ -137,7 +137,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, call *Call) {
 			q, fault = s.readJSON(r)
 		case kind == "multipart/form-data" && boundary != "":
 			var free func()
-			if free, fault = h.admit(r); fault == nil {
+			if free, fault = h.admit(r, call.Client); fault == nil {
 				defer free()
 				q, fault = h.upload(r, boundary, call)
 			}
@@ -166,11 +166,11 @@ func (h *Handler) methods() string {
 
 // admit lets a multipart request pass, and makes room for it, or not. A browser
 // sends one across sites without asking first.
-func (h *Handler) admit(r *http.Request) (free func(), fault *Fault) {
+func (h *Handler) admit(r *http.Request, client netip.Addr) (free func(), fault *Fault) {
 	if h.cross.Check(r) != nil {
 		return nil, &Fault{Status: http.StatusForbidden, Code: "BAD_REQUEST", Message: "A page of another site must not send this."}
 	}
-	return h.uploads.admit(r)
+	return h.uploads.admit(r, client)
 }
 
 func (h *Handler) upload(r *http.Request, boundary string, call *Call) (request, *Fault) {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -24,7 +26,10 @@ const (
 
 	// UploadRoom is for how many bytes of bodies there is room at a time, on their
 	// way, waiting and at work: 32 of the largest, or a thousand as phones send them.
-	UploadRoom   = 32 * MaxUpload
+	UploadRoom = 32 * MaxUpload
+	// uploadShare is how much of it one address may take: who sends nothing of what
+	// they have announced must not keep all others out.
+	uploadShare  = UploadRoom / 4
 	uploadWait   = 10 * time.Second // for room
 	uploadRetry  = 5 * time.Second  // when there was none
 	uploadMemory = 256 << 10        // bytes of a file that are kept in memory
@@ -32,16 +37,40 @@ const (
 )
 
 // uploads bounds what the files of requests take. Whoever sends slowly holds the
-// room of what they send and no more; who gets it first is who came first.
-type uploads struct{ room, memory *semaphore.Weighted }
+// room of what they announced and no more; who gets it first is who came first.
+type uploads struct {
+	room, memory *semaphore.Weighted
+
+	mu     sync.Mutex
+	shares map[netip.Addr]int64 // what each address takes, or waits for
+}
 
 func newUploads() *uploads {
-	return &uploads{room: semaphore.NewWeighted(UploadRoom), memory: semaphore.NewWeighted(memoryRoom)}
+	return &uploads{room: semaphore.NewWeighted(UploadRoom), memory: semaphore.NewWeighted(memoryRoom), shares: map[netip.Addr]int64{}}
+}
+
+// share takes size of an address's share, or reports false.
+func (u *uploads) share(client netip.Addr, size int64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.shares[client]+size > uploadShare {
+		return false
+	}
+	u.shares[client] += size
+	return true
+}
+
+func (u *uploads) unshare(client netip.Addr, size int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.shares[client] -= size; u.shares[client] == 0 {
+		delete(u.shares, client)
+	}
 }
 
 // admit makes room for the body of a request, or refuses it; free is for when
 // nothing is left of it. It does not wait for long, and not after the client has gone.
-func (u *uploads) admit(r *http.Request) (free func(), fault *Fault) {
+func (u *uploads) admit(r *http.Request, client netip.Addr) (free func(), fault *Fault) {
 	size := r.ContentLength
 	switch {
 	case size > MaxUpload:
@@ -49,12 +78,20 @@ func (u *uploads) admit(r *http.Request) (free func(), fault *Fault) {
 	case size < 0:
 		size = MaxUpload // nobody knows
 	}
+	crowded := &Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "Too many uploads are under way.", RetryAfter: uploadRetry}
+	if !u.share(client, size) {
+		return nil, crowded
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), uploadWait)
 	defer cancel()
 	if u.room.Acquire(ctx, size) != nil {
-		return nil, &Fault{Status: http.StatusTooManyRequests, Code: "RATE_LIMITED", Message: "Too many uploads are under way.", RetryAfter: uploadRetry}
+		u.unshare(client, size)
+		return nil, crowded
 	}
-	return func() { u.room.Release(size) }, nil
+	return func() {
+		u.room.Release(size)
+		u.unshare(client, size)
+	}, nil
 }
 
 // readMultipart reads a request by the GraphQL multipart request specification,
@@ -148,7 +185,7 @@ func (u *uploads) readForm(body io.Reader, boundary string, field func(name stri
 // ReceiveFile reads the one file of a multipart form, with the limits of an
 // upload by GraphQL, and hands it to receive, at its beginning and with its size
 // in bytes. Other fields are ignored. Its errors are receive's, or a *Fault.
-func (h *Handler) ReceiveFile(r *http.Request, receive func(file io.ReadSeeker, size int64) error) error {
+func (h *Handler) ReceiveFile(r *http.Request, client netip.Addr, receive func(file io.ReadSeeker, size int64) error) error {
 	kind, boundary := mediaType(r)
 	if r.Method != http.MethodPost {
 		return MethodNotAllowed("A file is sent by POST.")
@@ -156,7 +193,7 @@ func (h *Handler) ReceiveFile(r *http.Request, receive func(file io.ReadSeeker, 
 	if kind != "multipart/form-data" || boundary == "" {
 		return unsupported("The body must be multipart/form-data.")
 	}
-	free, fault := h.admit(r)
+	free, fault := h.admit(r, client)
 	if fault != nil {
 		return fault
 	}

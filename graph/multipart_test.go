@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +189,36 @@ func TestUploadsAtATime(t *testing.T) {
 	r.ContentLength = -1
 	if a := h.send(t, r); a.code() != "RATE_LIMITED" {
 		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+// Who announces much and sends nothing keeps nobody else out.
+func TestUploadsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	u := newUploads()
+	r := newRequest("POST", "/", "")
+	r.ContentLength = MaxUpload
+	greedy, other := netip.MustParseAddr("6.6.6.6"), netip.MustParseAddr("1.1.1.1")
+	var frees []func()
+	for range uploadShare / MaxUpload {
+		free, fault := u.admit(r, greedy)
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		frees = append(frees, free)
+	}
+	if _, fault := u.admit(r, greedy); fault == nil || fault.Code != "RATE_LIMITED" || fault.RetryAfter != uploadRetry {
+		t.Errorf("more than its share: %v", fault)
+	}
+	free, fault := u.admit(r, other)
+	if fault != nil {
+		t.Fatalf("another address: %v", fault)
+	}
+	for _, free := range append(frees, free) {
+		free()
+	}
+	if !u.room.TryAcquire(UploadRoom) || len(u.shares) != 0 {
+		t.Errorf("%v is left", u.shares)
 	}
 }
 

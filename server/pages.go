@@ -74,7 +74,7 @@ func (c *content) Write(b []byte) (int, error) {
 
 // upload takes the file of a direct upload where the object storage cannot.
 func (s *Server) upload(x *exchange, r *http.Request) {
-	err := s.graph.ReceiveFile(r, func(file io.ReadSeeker, size int64) error {
+	err := s.graph.ReceiveFile(r, x.call.Client, func(file io.ReadSeeker, size int64) error {
 		return s.core.ReceiveUpload(r.Context(), strings.TrimPrefix(r.URL.Path, uploadsPath), file, size)
 	})
 	if err != nil {
