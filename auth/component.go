@@ -153,8 +153,8 @@ func (c *Core) merchant(ctx context.Context, appID string) (r tokenRecord, err e
 // tradeForMerchant is trade for a merchant's app. The code is sent once, also
 // when WeChat refuses the platform's token: then the client gets another code for
 // nothing, while a code sent twice would be against the promise.
-func (c *Core) tradeForMerchant(ctx context.Context, l login) (person WeChatSession, err error) {
-	merchant, err := c.merchant(ctx, l.app)
+func (c *Core) tradeForMerchant(ctx context.Context, k code) (person WeChatSession, err error) {
+	merchant, err := c.merchant(ctx, k.app)
 	switch {
 	case err != nil:
 		return person, errors.Join(err, ErrNotSent)
@@ -167,7 +167,7 @@ func (c *Core) tradeForMerchant(ctx context.Context, l login) (person WeChatSess
 			return fmt.Errorf("%w: the platform's token was too old", ErrCodeRejected)
 		}
 		sent = true
-		person, err = c.wechat.ComponentCodeToSession(ctx, token, l.app, l.code)
+		person, err = c.wechat.ComponentCodeToSession(ctx, token, k.app, k.text)
 		return err
 	})
 	switch {

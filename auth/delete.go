@@ -27,7 +27,7 @@ type DeleteAccountPayload struct {
 // Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
 // ErrUpstream, ErrMisconfigured, or an *InvalidError for code, of somebody else.
 func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteAccountInput) (*DeleteAccountPayload, error) {
-	proof, err := c.prove(ctx, accessToken, "delete", nil, in.Code)
+	proof, err := c.prove(ctx, accessToken, nil, in.Code)
 	if err != nil {
 		return nil, fmt.Errorf("delete account: %w", err)
 	}
@@ -60,47 +60,6 @@ func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteA
 	}
 	c.wakeJobs()
 	return &payload, nil
-}
-
-// proof is a person whom a fresh code has shown to be here.
-type proof struct {
-	app    string
-	person WeChatSession
-}
-
-// prove trades the caller's fresh login code for the person, as a login does, but
-// makes no session. what names what the proof is for; the code is of the session's
-// app when appID is nil.
-func (c *Core) prove(ctx context.Context, accessToken, what string, appID *string, code string) (proof, error) {
-	by, err := c.authenticate(ctx, accessToken)
-	if err != nil {
-		return proof{}, err
-	}
-	session, err := decode[sessionRecord](by.signedIn)
-	if err != nil {
-		return proof{}, err
-	}
-	if appID == nil {
-		appID = &session.App
-	}
-	l, err := c.parseLogin(LoginInput{Code: code, AppID: appID})
-	if err != nil {
-		return proof{}, err
-	}
-	l.request = hashID(what, by.user.ID)
-	done, err := c.claim(ctx, l)
-	if err != nil {
-		return proof{}, err
-	}
-	if done != nil {
-		return proof{}, fmt.Errorf("%w: used before", ErrCodeRejected)
-	}
-	person, err := c.trade(ctx, l)
-	if err != nil {
-		return proof{}, err
-	}
-	c.unclaim(ctx, l, false) // it is used, and nothing is to be repeated
-	return proof{l.app, person}, nil
 }
 
 // readIdentity reads the identity that a proof shows; the zero one where nobody

@@ -31,14 +31,9 @@ type LoginPayload struct {
 // How long a login may take: WeChat's five seconds, the store's, and room.
 const (
 	loginTime = 15 * time.Second
-	// codeUsed is how long a used code is remembered. WeChat forgets it after five
-	// minutes, so an hour is ample.
-	codeUsed = time.Hour
 	// A store that does not answer is asked again: 4 times within a second.
 	storeTries = 4
 	storePause = 200 * time.Millisecond
-	// maxCode bounds a code in bytes; WeChat's have 32.
-	maxCode = 256
 )
 
 // Login signs a person in by the code of wx.login and makes their user the
@@ -54,8 +49,8 @@ func (c *Core) Login(ctx context.Context, in LoginInput) (*LoginPayload, error) 
 	if err != nil {
 		return nil, err
 	}
-	flight := l.key.ID + l.request
-	if l.request == "" {
+	flight := l.code.key.ID + l.code.request
+	if l.code.request == "" {
 		flight = newID() // not repeatable, so not to be shared either
 	}
 	result := c.logins.DoChan(flight, func() (any, error) {
@@ -76,28 +71,25 @@ func (c *Core) Login(ctx context.Context, in LoginInput) (*LoginPayload, error) 
 	}
 }
 
-// login is one login: a checked LoginInput and its place in the store.
+// login is a checked LoginInput.
 type login struct {
-	app, code string
-	device    *string
-	key       drivers.Key // of the code
-	request   string      // hash of the requestId, or empty
-	holder    string      // names this login in its claim
+	code   code
+	device *string
 }
 
-func (c *Core) parseLogin(in LoginInput) (login, error) {
-	l := login{code: in.Code, holder: newID()}
+func (c *Core) parseLogin(in LoginInput) (l login, err error) {
+	app, request := "", ""
 	switch {
 	case in.Code == "":
 		return l, &InvalidError{"code", "empty"}
-	case len(in.Code) > maxCode || !visibleASCII(in.Code):
+	case !isCode(in.Code):
 		return l, &InvalidError{"code", "no code of wx.login"}
 	case in.AppID != nil && !slices.Contains(c.apps, *in.AppID) && (c.wechat.Component() == "" || !isAppID(*in.AppID)):
 		return l, notOurApp
 	case in.AppID != nil:
-		l.app = *in.AppID
+		app = *in.AppID
 	case len(c.apps) == 1:
-		l.app = c.apps[0]
+		app = c.apps[0]
 	default:
 		return l, &InvalidError{"appId", "needed: this server has several apps"}
 	}
@@ -105,7 +97,7 @@ func (c *Core) parseLogin(in LoginInput) (login, error) {
 		if id := *in.RequestID; id == "" || len(id) > 64 || !visibleASCII(id) {
 			return l, &InvalidError{"requestId", "not 1 to 64 printable ASCII characters without spaces"}
 		}
-		l.request = hashID(*in.RequestID)
+		request = hashID(*in.RequestID)
 	}
 	if in.Device != nil {
 		device, err := line("device", *in.Device, 64)
@@ -114,19 +106,19 @@ func (c *Core) parseLogin(in LoginInput) (login, error) {
 		}
 		l.device = &device
 	}
-	l.key = drivers.Key{Kind: kindLogins, ID: hashID(l.app, l.code)}
+	l.code = loginCode(app, in.Code, request)
 	return l, nil
 }
 
 func (c *Core) login(ctx context.Context, l login) (*LoginPayload, error) {
-	done, err := c.claim(ctx, l)
+	done, err := c.claim(ctx, l.code)
 	if err != nil {
 		return nil, err
 	}
 	if done != nil {
 		return c.repeat(ctx, *done)
 	}
-	person, err := c.trade(ctx, l)
+	person, err := c.trade(ctx, l.code)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
@@ -136,101 +128,8 @@ func (c *Core) login(ctx context.Context, l login) (*LoginPayload, error) {
 // notOurApp: this server does not serve the app that the client named.
 var notOurApp = &InvalidError{"appId", "not an app of this server"}
 
-// trade sends a claimed code to WeChat, once: directly for an app of our own,
-// through the third-party platform for a merchant's. Where nothing was sent, the
-// claim is given back.
-func (c *Core) trade(ctx context.Context, l login) (person WeChatSession, err error) {
-	if slices.Contains(c.apps, l.app) {
-		person, err = c.wechat.CodeToSession(ctx, l.app, l.code)
-	} else {
-		person, err = c.tradeForMerchant(ctx, l)
-	}
-	if err != nil {
-		c.unclaim(ctx, l, errors.Is(err, ErrNotSent))
-	}
-	return person, err
-}
-
-// claim takes the right to send the code to WeChat. It returns a record when
-// the login has already been done under this requestId, and ErrCodeRejected when
-// the code was used in any other way. While another replica is at it, it waits.
-func (c *Core) claim(ctx context.Context, l login) (*loginRecord, error) {
-	var failure error
-	for range storeTries {
-		done, err := c.tryClaim(ctx, l)
-		if !errors.Is(err, ErrUpstream) || ctx.Err() != nil {
-			return done, err
-		}
-		// Whether our claim is stored is unknown: look.
-		failure = err
-		if err := pause(ctx, storePause); err != nil {
-			break
-		}
-	}
-	return nil, failure
-}
-
-func (c *Core) tryClaim(ctx context.Context, l login) (*loginRecord, error) {
-	for {
-		now := c.now()
-		claim := loginRecord{Request: l.request, State: loginSent, Holder: l.holder, At: now}
-		refusal := c.store.Commit(ctx, drivers.Create(l.key, encode(claim), now.Add(codeUsed)))
-		if !errors.Is(refusal, drivers.ErrConflict) && !errors.Is(refusal, ErrReadOnly) {
-			return nil, storeError("commit", refusal)
-		}
-		// Claimed before, or not to be claimed now.
-		records, err := c.get(ctx, l.key)
-		if err != nil {
-			return nil, err
-		}
-		if !records[0].Exists() && errors.Is(refusal, ErrReadOnly) {
-			return nil, storeError("commit", refusal)
-		}
-		if !records[0].Exists() {
-			continue // given back meanwhile
-		}
-		r, err := decode[loginRecord](records[0])
-		if err != nil {
-			return nil, err
-		}
-		switch mine := l.request != "" && r.Request == l.request; {
-		case r.Holder == l.holder:
-			return nil, nil
-		case mine && r.State == loginDone && now.Before(r.At.Add(LoginRepeatable)):
-			return &r, nil
-		case mine && r.State == loginSent && now.Before(r.At.Add(loginTime)):
-			if err := pause(ctx, 50*time.Millisecond); err != nil {
-				return nil, fmt.Errorf("%w: login under way elsewhere", ErrUpstream)
-			}
-		default:
-			return nil, fmt.Errorf("%w: used before", ErrCodeRejected)
-		}
-	}
-}
-
-// unclaim says that a claimed code gave no session; where it surely was not
-// sent, it frees the code. It does what it can: a claim that stays is a code
-// that cannot be used again, which is the safe side.
-func (c *Core) unclaim(ctx context.Context, l login, free bool) {
-	c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, l.key)
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		if free {
-			return []drivers.Op{drivers.Delete(records[0])}, nil
-		}
-		r, err := decode[loginRecord](records[0])
-		if err != nil || r.State != loginSent {
-			return nil, err
-		}
-		r.State = loginFailed
-		return []drivers.Op{drivers.Replace(records[0], encode(r), records[0].Expires)}, nil
-	})
-}
-
 // repeat answers a login that was done before: the same session with fresh tokens.
-func (c *Core) repeat(ctx context.Context, done loginRecord) (*LoginPayload, error) {
+func (c *Core) repeat(ctx context.Context, done codeRecord) (*LoginPayload, error) {
 	uid, sid, _ := splitSession(done.Session)
 	records, err := c.get(ctx, sessionKey(done.Session), userKey(uid))
 	if err != nil {
@@ -263,17 +162,17 @@ func (c *Core) repeat(ctx context.Context, done loginRecord) (*LoginPayload, err
 func (c *Core) enterSurely(ctx context.Context, l login, person WeChatSession, now time.Time) (*LoginPayload, error) {
 	payload, err := c.enter(ctx, l, person, now)
 	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
-		records, failed := c.get(ctx, l.key)
+		records, failed := c.get(ctx, l.code.key)
 		if failed != nil {
 			continue
 		}
-		if r, failed := decode[loginRecord](records[0]); failed == nil && r.State == loginDone {
+		if r, failed := decode[codeRecord](records[0]); failed == nil && r.State == codeDone {
 			return c.repeat(ctx, r)
 		}
 		payload, err = c.enter(ctx, l, person, now)
 	}
 	if err != nil {
-		c.unclaim(ctx, l, false)
+		c.spend(ctx, l.code, codeRecord{State: codeFailed})
 	}
 	return payload, err
 }
@@ -313,7 +212,7 @@ func (c *Core) enterOnce(ctx context.Context, l login, person WeChatSession, now
 		ops := e.join(c, l, person, newUID, sid, now)
 		sessionID = e.uid + "." + sid
 		session = sessionRecord{
-			App: l.app, Person: e.identityRecord.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
+			App: l.code.app, Person: e.identityRecord.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
 			Key: c.seals.seal(sessionKey(sessionID), refreshKey),
 		}
 		payload = LoginPayload{User: c.view(e.uid, sid, e.user), Created: e.created}
@@ -323,9 +222,7 @@ func (c *Core) enterOnce(ctx context.Context, l login, person WeChatSession, now
 		}
 		return append(ops,
 			drivers.Create(sessionKey(sessionID), encode(session), expires),
-			drivers.Replace(e.claim, encode(loginRecord{
-				Request: l.request, State: loginDone, Holder: l.holder, Session: sessionID, Created: e.created, At: now,
-			}), e.claim.Expires),
+			l.code.spent(e.claim, codeRecord{State: codeDone, Session: sessionID, Created: e.created}, now),
 			audited(e.uid, auditRecord{At: now, Event: event, Session: sid}),
 		), nil
 	})
@@ -350,7 +247,7 @@ type entry struct {
 
 // readEntry reads what is stored about a person.
 func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e entry, err error) {
-	keys := []drivers.Key{l.key, identityKey(l.app, person.OpenID)}
+	keys := []drivers.Key{l.code.key, identityKey(l.code.app, person.OpenID)}
 	if person.UnionID != "" {
 		keys = append(keys, unionKey(person.UnionID))
 	}
@@ -359,7 +256,7 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		return e, err
 	}
 	e.claim, e.identityRecord = records[0], records[1]
-	if claim, err := decode[loginRecord](e.claim); err != nil || claim.State != loginSent {
+	if claim, err := decode[codeRecord](e.claim); err != nil || claim.State != codeSent {
 		return e, fmt.Errorf("%w: taken away meanwhile", ErrCodeRejected)
 	}
 	if e.identityRecord.Exists() {
@@ -448,8 +345,8 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		audit(e.uid, AccountRestored)
 	}
 	if !e.known {
-		e.identity = identityRecord{App: l.app, OpenID: person.OpenID, Created: now}
-		e.user.Identities = append(slices.Clone(e.user.Identities), identityName{l.app, person.OpenID})
+		e.identity = identityRecord{App: l.code.app, OpenID: person.OpenID, Created: now}
+		e.user.Identities = append(slices.Clone(e.user.Identities), identityName{l.code.app, person.OpenID})
 		changed = true
 	}
 	e.identity.User = e.uid // it may have been merged

@@ -81,7 +81,7 @@ func TestLoginInputIsChecked(t *testing.T) {
 	if n := len(w.wechat.sent); n != 0 {
 		t.Errorf("%d codes were sent", n)
 	}
-	if n := len(w.records(t, kindLogins)); n != 0 {
+	if n := len(w.records(t, kindCodes)); n != 0 {
 		t.Errorf("%d logins were recorded", n)
 	}
 }
@@ -108,7 +108,7 @@ func TestFirstLoginsAtOnceMakeOneUser(t *testing.T) {
 				t.Fatalf("users %s and %s for one person", u, users[0])
 			}
 		}
-		for kind, want := range map[string]int{kindUsers: 1, kindIdentities: 1, kindUnions: 1, kindSessions: 32, kindLogins: 32} {
+		for kind, want := range map[string]int{kindUsers: 1, kindIdentities: 1, kindUnions: 1, kindSessions: 32, kindCodes: 32} {
 			if n := len(w.records(t, kind)); n != want {
 				t.Errorf("%d %s, want %d", n, kind, want)
 			}
@@ -265,7 +265,7 @@ func TestAClaimOfADeadReplica(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if done, err := c.claim(t.Context(), l); done != nil || err != nil {
+		if done, err := c.claim(t.Context(), l.code); done != nil || err != nil {
 			t.Fatal(done, err)
 		}
 		_, err = c.Login(t.Context(), LoginInput{Code: "ming~1", RequestID: ptr("request-1")})

@@ -33,7 +33,7 @@ type MergeAccountPayload struct {
 // Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
 // ErrUpstream, ErrMisconfigured, or an *InvalidError for code or appId.
 func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAccountInput) (*MergeAccountPayload, error) {
-	proof, err := c.prove(ctx, accessToken, "merge", in.AppID, in.Code)
+	proof, err := c.prove(ctx, accessToken, in.AppID, in.Code)
 	if err != nil {
 		return nil, fmt.Errorf("merge accounts: %w", err)
 	}

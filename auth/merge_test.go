@@ -199,7 +199,7 @@ func TestMergeAndDeleteAtOnce(t *testing.T) {
 			two.runJobs(t)
 			for _, kind := range Kinds {
 				for _, r := range w.records(t, kind) {
-					if kind != kindLogins && strings.Contains(r.Key.ID+string(r.Data), b.User.ID) {
+					if kind != kindCodes && strings.Contains(r.Key.ID+string(r.Data), b.User.ID) {
 						t.Errorf("%v names the account that is no more", r.Key)
 					}
 				}

@@ -147,56 +147,51 @@ func (c *Core) freePhone(ctx context.Context, uid string, phone phoneNumber) ([]
 
 // tradePhone sends the code of a phone button to WeChat, once: a second time only
 // when WeChat refused the access token, before it looked at the code.
-func (c *Core) tradePhone(ctx context.Context, by caller, code string) (PhoneNumber, error) {
+func (c *Core) tradePhone(ctx context.Context, by caller, text string) (PhoneNumber, error) {
 	who, err := c.person(by)
 	if err != nil {
 		return PhoneNumber{}, err
 	}
-	if code == "" || len(code) > maxCode || !visibleASCII(code) {
+	if !isCode(text) {
 		return PhoneNumber{}, &InvalidError{"code", "no code of a phone button"}
 	}
 	refused := &InvalidError{"code", "wrong, too old or used: ask the user to tap the button again"}
-	l := login{app: who.App, code: code, holder: newID(), request: hashID("phone", by.user.ID),
-		key: drivers.Key{Kind: kindLogins, ID: hashID("phone", who.App, code)}}
-	done, err := c.claim(ctx, l)
+	k := phoneCode(who.App, text, hashID("phone", by.user.ID))
+	done, err := c.claim(ctx, k)
 	switch {
 	case errors.Is(err, ErrCodeRejected):
 		return PhoneNumber{}, refused
 	case err != nil:
 		return PhoneNumber{}, err
 	case done != nil:
-		return c.openClaimedPhone(l.key, *done)
+		return c.openClaimedPhone(k.key, *done)
 	}
 	var number PhoneNumber
 	asked := false
 	err = c.withToken(ctx, who.App, func(token string) (err error) {
 		asked = true
-		number, err = c.wechat.PhoneNumber(ctx, token, who.App, code)
+		number, err = c.wechat.PhoneNumber(ctx, token, who.App, text)
 		return err
 	})
 	// From here on the code is spent: what it gave is kept, also when the caller has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
 	defer cancel()
-	if err != nil {
-		c.unclaim(ctx, l, !asked || errors.Is(err, ErrNotSent))
-		if errors.Is(err, ErrCodeRejected) {
-			return number, refused
-		}
-		return number, err
+	switch {
+	case err == nil:
+		phone := c.seals.seal(k.key, number.CountryCode+" "+number.Number)
+		return number, c.spend(ctx, k, codeRecord{State: codeDone, Phone: phone})
+	case !asked || errors.Is(err, ErrNotSent):
+		c.release(ctx, k)
+	default:
+		c.spend(ctx, k, codeRecord{State: codeFailed})
 	}
-	now := c.now()
-	return number, c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, l.key)
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		r := loginRecord{Request: l.request, State: loginDone, Holder: l.holder, At: now,
-			Phone: c.seals.seal(l.key, number.CountryCode+" "+number.Number)}
-		return []drivers.Op{drivers.Replace(records[0], encode(r), records[0].Expires)}, nil
-	})
+	if errors.Is(err, ErrCodeRejected) {
+		return number, refused
+	}
+	return number, err
 }
 
-func (c *Core) openClaimedPhone(key drivers.Key, r loginRecord) (n PhoneNumber, err error) {
+func (c *Core) openClaimedPhone(key drivers.Key, r codeRecord) (n PhoneNumber, err error) {
 	text, err := c.seals.open(key, r.Phone)
 	if err != nil {
 		return n, fmt.Errorf("phone number %w", err)

@@ -61,7 +61,7 @@ func TestBindPhoneNumber(t *testing.T) {
 		if u.Phone != nil || len(w.records(t, kindPhones)) != 0 {
 			t.Errorf("phone %v, numbers %v", u.Phone, w.records(t, kindPhones))
 		}
-		for _, kind := range []string{kindPhones, kindLogins, kindJobs, kindAudit} {
+		for _, kind := range []string{kindPhones, kindCodes, kindJobs, kindAudit} {
 			for _, r := range w.records(t, kind) {
 				if strings.Contains(string(r.Data), "13800138000") || strings.Contains(r.Key.ID, "13800138000") {
 					t.Errorf("%v holds a number in the clear", r.Key)

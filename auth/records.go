@@ -20,7 +20,7 @@ const (
 	kindIdentities = "identities" // hash(app, openid)
 	kindUnions     = "unions"     // hash(unionid)
 	kindSessions   = "sessions"   // uid.sid
-	kindLogins     = "logins"     // hash(app, code)
+	kindCodes      = "logins"     // hash(app, code); of a phone button hash("phone", app, code)
 	kindAudit      = "audit"      // uid.time
 	kindJobs       = "jobs"       // time.random
 	kindUploads    = "uploads"    // uid.upload
@@ -35,10 +35,10 @@ const (
 
 // Kinds are all kinds of records there are. Whoever moves a store goes by them: a
 // kind that is not here would stay behind.
-var Kinds = []string{kindUsers, kindIdentities, kindUnions, kindSessions, kindLogins, kindAudit, kindJobs, kindUploads, kindSweeps, kindDeadJobs, kindTokens, kindPhones, kindConsents, kindChecks, kindPushes}
+var Kinds = []string{kindUsers, kindIdentities, kindUnions, kindSessions, kindCodes, kindAudit, kindJobs, kindUploads, kindSweeps, kindDeadJobs, kindTokens, kindPhones, kindConsents, kindChecks, kindPushes}
 
 // ExpiringKinds are those whose records may expire.
-var ExpiringKinds = []string{kindSessions, kindLogins, kindAudit, kindUploads, kindChecks, kindPushes}
+var ExpiringKinds = []string{kindSessions, kindCodes, kindAudit, kindUploads, kindChecks, kindPushes}
 
 // The stored forms. Golden files in testdata hold each of them: a name or type
 // changes here only together with a way to read the old form.
@@ -137,30 +137,12 @@ type (
 		Counter int64     `json:"counter"` // of the newest refresh token
 		Key     string    `json:"key"`     // sealed; signs the refresh tokens
 	}
-	// loginRecord says that a code has been sent to WeChat and what came of it: the
-	// code of a login, or one that was the proof of something else.
-	loginRecord struct {
-		Request string    `json:"request,omitempty"` // hash(requestId); empty when the client gave none
-		State   string    `json:"state"`             // sent, done, failed
-		Holder  string    `json:"holder"`            // random, names the login that sends the code
-		Session string    `json:"session,omitempty"` // uid.sid
-		Created bool      `json:"created,omitempty"` // whether the login made the user
-		Phone   string    `json:"phone,omitempty"`   // sealed; what the code of a phone button gave
-		At      time.Time `json:"at"`
-	}
 	auditRecord struct {
 		At      time.Time  `json:"at"`
 		Event   AuditEvent `json:"event"`
 		Session string     `json:"session,omitempty"`
 		Fields  []string   `json:"fields,omitempty"`
 	}
-)
-
-// The states of a loginRecord.
-const (
-	loginSent   = "sent"
-	loginDone   = "done"
-	loginFailed = "failed"
 )
 
 // encode gives the stored form of a record. It cannot fail: the records are
