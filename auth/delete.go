@@ -88,14 +88,6 @@ func (c *Core) deletion(a account, event AuditEvent, sid string, now, due time.T
 	}
 }
 
-// deletion tells a login that it restores an account: see enter.
-type deletion struct {
-	uid string
-	at  time.Time
-}
-
-func (*deletion) Error() string { return "the account waits for its deletion" }
-
 // eraseAccount is the job that erases an account whose deletion is due. Each step
 // may be done again; the user's record, which tells what there is to do, goes last.
 func (c *Core) eraseAccount(ctx context.Context, args erasure) error {
@@ -242,26 +234,6 @@ next:
 		rest = append(rest, v)
 	}
 	return rest
-}
-
-// endSessionsUntil removes the sessions of a user that began at a time or before.
-func (c *Core) endSessionsUntil(ctx context.Context, uid string, at time.Time) error {
-	for record, err := range c.store.Scan(ctx, kindSessions, uid+".", "") {
-		if err != nil {
-			return storeError("scan", err)
-		}
-		r, err := decode[sessionRecord](record)
-		if err != nil {
-			return err
-		}
-		if r.Created.After(at) {
-			continue
-		}
-		if err := c.remove(ctx, record.Key); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // removeAll removes the records of a kind that a user owns.

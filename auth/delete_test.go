@@ -347,3 +347,71 @@ func TestKillsBetweenAnySteps(t *testing.T) {
 		}
 	}
 }
+
+// A session that a deletion has ended stays dead when the account is restored,
+// whatever the clocks of the replicas say, and whichever version began the deletion.
+func TestARestoredAccountHasNoOldSessions(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) { config.DeletionDelay = 24 * time.Hour }
+		c := w.replica(t)
+		w.configure = func(config *Config) {
+			config.DeletionDelay = 24 * time.Hour
+			config.Now = func() time.Time { return w.clock.now().Add(5 * time.Second) }
+		}
+		ahead := w.replica(t)
+		p := c.mustLogin(t, "ming~1")
+		thief := ahead.mustLogin(t, "ming~2") // begins after the deletion, by its own clock
+		w.clock.add(time.Second)
+		c.mustDelete(t, p.Tokens.AccessToken, "ming~3")
+		for round := range 2 {
+			back := c.mustLogin(t, fmt.Sprintf("ming~back%d", round))
+			if back.User.ID != p.User.ID {
+				t.Fatal("not restored")
+			}
+			for _, replica := range []*Core{c, ahead, w.replica(t)} {
+				for _, tokens := range []Tokens{p.Tokens, thief.Tokens} {
+					_, err := replica.Me(t.Context(), tokens.AccessToken)
+					mustBe(t, err, ErrUnauthenticated)
+					_, err = replica.RefreshSession(t.Context(), RefreshSessionInput{tokens.RefreshToken})
+					mustBe(t, err, ErrUnauthenticated)
+				}
+				if _, err := replica.Me(t.Context(), back.Tokens.AccessToken); err != nil {
+					t.Error(err)
+				}
+			}
+			if list, err := c.Sessions(t.Context(), back.User); err != nil || len(list) != 1 {
+				t.Errorf("%d sessions, %v", len(list), err)
+			}
+			if text, err := c.Export(t.Context(), back.User); err != nil || strings.Contains(string(text), `"sessions":[{`) && strings.Count(string(text), `"expiresAt"`) != 1 {
+				t.Errorf("exported %s, %v", text, err)
+			}
+			_, err := c.Logout(t.Context(), back.Tokens.AccessToken, LogoutInput{SessionID: &thief.User.session})
+			mustBeInvalid(t, err, "sessionId")
+			// Once more, as a version would that knows of no epochs.
+			record := w.records(t, kindUsers)[0]
+			user, _ := decode[userRecord](record)
+			user.Deletion = &deletionRecord{At: c.now(), Due: c.now().Add(time.Hour)}
+			w.put(t, record, user)
+			thief = back
+		}
+	})
+}
+
+// A login under way, or one that is repeated, gives no session of an account that
+// was deleted and restored meanwhile.
+func TestALoginOfBeforeIsNotRepeatedAfterARestoration(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.configure = func(config *Config) { config.DeletionDelay = time.Hour }
+	c := w.replica(t)
+	in := LoginInput{Code: "ming~1", RequestID: ptr("request-1")}
+	p, err := c.Login(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mustDelete(t, p.Tokens.AccessToken, "ming~2")
+	c.mustLogin(t, "ming~3")
+	_, err = c.Login(t.Context(), in)
+	mustBe(t, err, ErrCodeRejected)
+}

@@ -86,16 +86,12 @@ func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 		}
 		out.Identities = append(out.Identities, identity{r.App, r.OpenID, r.UnionID, r.Created, r.SessionKeyAt})
 	}
-	for record, err := range c.store.Scan(ctx, kindSessions, u.ID+".", "") {
-		if err != nil {
-			return nil, storeError("scan", err)
-		}
-		r, err := decode[sessionRecord](record)
-		if err != nil {
-			return nil, err
-		}
-		_, sid, _ := splitSession(record.Key.ID)
-		out.Sessions = append(out.Sessions, session{sid, r.App, r.Device, r.Created, r.Seen, record.Expires})
+	sessions, err := c.livingSessions(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sessions {
+		out.Sessions = append(out.Sessions, session{s.ID, s.AppID, s.Device, s.CreatedAt, s.SeenAt, s.ExpiresAt})
 	}
 	consents, err := c.Consents(ctx, u)
 	if err != nil {

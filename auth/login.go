@@ -146,7 +146,7 @@ func (c *Core) repeat(ctx context.Context, done codeRecord) (*LoginPayload, erro
 	if err != nil {
 		return nil, err
 	}
-	if !user.active() {
+	if !user.signsIn(session) {
 		return nil, fmt.Errorf("%w: its session is over", ErrCodeRejected)
 	}
 	tokens, err := c.issue(done.Session, session, records[0].Expires)
@@ -180,22 +180,8 @@ func (c *Core) enterSurely(ctx context.Context, l login, person WeChatSession, n
 // enter makes the session of a person whom WeChat has named, and their identity,
 // union and user as far as they are new, in one commit. now is when WeChat answered.
 //
-// An account whose deletion was wanted and is not yet due is restored; its old
-// sessions, which are dead, are removed before, or they would come alive.
+// An account whose deletion was wanted and is not yet due is restored.
 func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now time.Time) (*LoginPayload, error) {
-	var swept *deletion
-	for {
-		payload, err := c.enterOnce(ctx, l, person, now, swept)
-		if !errors.As(err, &swept) {
-			return payload, err
-		}
-		if err := c.endSessionsUntil(ctx, swept.uid, swept.at); err != nil {
-			return nil, fmt.Errorf("login: %w", err)
-		}
-	}
-}
-
-func (c *Core) enterOnce(ctx context.Context, l login, person WeChatSession, now time.Time, swept *deletion) (*LoginPayload, error) {
 	sid, newUID, refreshKey := newID(), newID(), newRefreshKey()
 	expires := now.Add(RefreshTokenLife)
 	var payload LoginPayload
@@ -206,13 +192,10 @@ func (c *Core) enterOnce(ctx context.Context, l login, person WeChatSession, now
 		if err != nil {
 			return nil, err
 		}
-		if d := e.user.Deletion; d != nil && (swept == nil || swept.uid != e.uid || !swept.at.Equal(d.At)) {
-			return nil, &deletion{e.uid, d.At}
-		}
 		ops := e.join(c, l, person, newUID, sid, now)
 		sessionID = e.uid + "." + sid
 		session = sessionRecord{
-			App: l.code.app, Person: e.identityRecord.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
+			App: l.code.app, Epoch: e.user.Epoch, Person: e.identityRecord.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
 			Key: c.seals.seal(sessionKey(sessionID), refreshKey),
 		}
 		payload = LoginPayload{User: c.view(e.uid, sid, e.user), Created: e.created}
@@ -341,6 +324,7 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	}
 	if e.user.Deletion != nil {
 		e.user.Deletion = nil
+		e.user.Epoch = newID() // or the sessions of before would come alive
 		changed = true
 		audit(e.uid, AccountRestored)
 	}

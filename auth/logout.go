@@ -34,7 +34,7 @@ func (c *Core) Logout(ctx context.Context, accessToken string, in LogoutInput) (
 		sid := *in.SessionID
 		ended := 0
 		if isID(sid) {
-			if ended, err = c.endSessions(ctx, caller.user.ID, sid); err != nil {
+			if ended, err = c.endSessions(ctx, caller.user, sid); err != nil {
 				return nil, err
 			}
 		}
@@ -43,7 +43,7 @@ func (c *Core) Logout(ctx context.Context, accessToken string, in LogoutInput) (
 		}
 		return &LogoutPayload{ended}, nil
 	}
-	ended, err := c.endSessions(ctx, caller.user.ID, caller.user.session)
+	ended, err := c.endSessions(ctx, caller.user, caller.user.session)
 	return &LogoutPayload{ended}, err
 }
 
@@ -61,26 +61,26 @@ func (c *Core) logoutEverywhere(ctx context.Context, caller caller) (*LogoutPayl
 	var p LogoutPayload
 	for len(others) > 0 {
 		n := min(len(others), drivers.MaxOps/2)
-		ended, err := c.endSessions(ctx, uid, others[:n]...)
+		ended, err := c.endSessions(ctx, caller.user, others[:n]...)
 		if err != nil {
 			return nil, err
 		}
 		p.Ended += ended
 		others = others[n:]
 	}
-	ended, err := c.endSessions(ctx, uid, own)
+	ended, err := c.endSessions(ctx, caller.user, own)
 	p.Ended += ended
 	return &p, err
 }
 
 // endSessions deletes sessions of a user, at most MaxOps/2, in one commit, and
 // returns how many of them were alive.
-func (c *Core) endSessions(ctx context.Context, uid string, sids ...string) (int, error) {
+func (c *Core) endSessions(ctx context.Context, u *User, sids ...string) (int, error) {
 	ended := 0
 	err := c.transact(ctx, func() ([]drivers.Op, error) {
 		var keys []drivers.Key
 		for _, sid := range sids {
-			keys = append(keys, sessionKey(uid+"."+sid))
+			keys = append(keys, sessionKey(u.ID+"."+sid))
 		}
 		records, err := c.get(ctx, keys...)
 		if err != nil {
@@ -93,9 +93,13 @@ func (c *Core) endSessions(ctx context.Context, uid string, sids ...string) (int
 			if !record.Exists() {
 				continue
 			}
+			_, lived, err := u.living(record, now)
+			if err != nil {
+				return nil, err
+			}
 			ops = append(ops, drivers.Delete(record))
-			if sessionLive(record, now) {
-				ops = append(ops, audited(uid, auditRecord{At: now, Event: LoggedOut, Session: sids[i]}))
+			if lived {
+				ops = append(ops, audited(u.ID, auditRecord{At: now, Event: LoggedOut, Session: sids[i]}))
 				ended++
 			}
 		}

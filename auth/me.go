@@ -9,11 +9,8 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
-// Limits of the lists of me.
-const (
-	MaxSessions = 100
-	MaxAudit    = 100
-)
+// MaxAudit is how many entries Audit returns at most.
+const MaxAudit = 100
 
 // Me returns the user of an access token, as they stand now. It is
 // ErrUnauthenticated when the token is not good or its session is over.
@@ -61,8 +58,12 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		if err != nil {
 			return caller{}, err
 		}
-		if !r.active() {
-			return caller{}, fmt.Errorf("%w: the account is deleted or merged", ErrUnauthenticated)
+		s, err := decode[sessionRecord](session)
+		if err != nil {
+			return caller{}, err
+		}
+		if !r.signsIn(s) {
+			return caller{}, fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
 		}
 		last = &seen{user.Revision, r, c.view(uid, sid, r)}
 		token.seen.Store(last)
@@ -82,37 +83,6 @@ func (c *Core) person(by caller) (identityName, error) {
 		}
 	}
 	return identityName{}, fmt.Errorf("%w: the identity that signed in is gone", ErrUnauthenticated)
-}
-
-// Sessions returns where a user that Me returned is signed in: newest first, at
-// most MaxSessions.
-func (c *Core) Sessions(ctx context.Context, u *User) ([]*Session, error) {
-	now := c.now()
-	var list []*Session
-	for record, err := range c.store.Scan(ctx, kindSessions, u.ID+".", "") {
-		if err != nil {
-			return nil, storeError("scan", err)
-		}
-		if !sessionLive(record, now) {
-			continue
-		}
-		r, err := decode[sessionRecord](record)
-		if err != nil {
-			return nil, err
-		}
-		_, sid, _ := strings.Cut(record.Key.ID, ".")
-		list = append(list, &Session{
-			ID: sid, Current: sid == u.session, AppID: r.App, Device: r.Device,
-			CreatedAt: r.Created, SeenAt: r.Seen, ExpiresAt: record.Expires,
-		})
-	}
-	slices.SortFunc(list, func(a, b *Session) int {
-		if n := b.CreatedAt.Compare(a.CreatedAt); n != 0 {
-			return n
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return list[:min(len(list), MaxSessions)], nil
 }
 
 // Audit returns what happened to the account of a user that Me returned: newest

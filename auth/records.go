@@ -58,6 +58,7 @@ type (
 		Created     time.Time      `json:"created"`
 		Updated     time.Time      `json:"updated"`
 
+		Epoch    string          `json:"epoch,omitempty"`    // random, new with each restoration: sessions of another one are dead
 		Deletion *deletionRecord `json:"deletion,omitempty"` // wanted; no session lives
 		Merged   string          `json:"merged,omitempty"`   // the user that this one has become; no session lives
 	}
@@ -130,6 +131,7 @@ type (
 	// sessionRecord expires with its refresh token: Record.Expires is the moment.
 	sessionRecord struct {
 		App     string    `json:"app"`
+		Epoch   string    `json:"epoch,omitempty"`  // of the user when it began
 		Person  string    `json:"person,omitempty"` // id of the identity that signed in
 		Device  *string   `json:"device,omitempty"`
 		Created time.Time `json:"created"`
@@ -204,8 +206,11 @@ func phoneKey(p phoneNumber) drivers.Key {
 	return drivers.Key{Kind: kindPhones, ID: hashID(p.CountryCode, p.Number)}
 }
 
-// active reports whether the user is one who can be signed in.
-func (r userRecord) active() bool { return r.Deletion == nil && r.Merged == "" }
+// signsIn reports whether a session that is in time lets the user in: the account
+// is neither deleted nor merged, nor was it since the session began.
+func (r userRecord) signsIn(s sessionRecord) bool {
+	return r.Deletion == nil && r.Merged == "" && r.Epoch == s.Epoch
+}
 
 // sessionKey takes "uid.sid", which is also what tokens name.
 func sessionKey(session string) drivers.Key { return drivers.Key{Kind: kindSessions, ID: session} }
@@ -238,7 +243,7 @@ func audited(uid string, e auditRecord) drivers.Op {
 func (c *Core) view(uid, sid string, r userRecord) *User {
 	u := &User{
 		ID: uid, Version: r.Version, Nickname: r.Nickname, Gender: r.Gender, Birthday: r.Birthday, Region: r.Region,
-		Preferences: json.RawMessage(`{}`), CreatedAt: r.Created, UpdatedAt: r.Updated, session: sid,
+		Preferences: json.RawMessage(`{}`), CreatedAt: r.Created, UpdatedAt: r.Updated, session: sid, epoch: r.Epoch,
 	}
 	if r.Preferences != "" {
 		u.Preferences = json.RawMessage(r.Preferences)

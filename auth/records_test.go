@@ -49,8 +49,10 @@ func TestStoredForms(t *testing.T) {
 		Unions: []string{"unionhash"}, Others: []string{sid}, Created: at, Updated: later,
 	})
 	golden(t, "users-deleted", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Deletion: &deletionRecord{At: at, Due: later}})
+	golden(t, "users-restored", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Epoch: sid})
 	golden(t, "users-merged", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Merged: sid})
 	golden(t, "sessions-person", sessionRecord{App: "wxone", Person: "hash", Created: at, Seen: later, Counter: 1, Key: "0a1b2c3d.c2VhbGVk"})
+	golden(t, "sessions-epoch", sessionRecord{App: "wxone", Epoch: sid, Person: "hash", Created: at, Seen: later, Counter: 1, Key: "0a1b2c3d.c2VhbGVk"})
 	golden(t, "logins-phone", codeRecord{Request: "hash", State: codeDone, Holder: sid, Phone: "0a1b2c3d.c2VhbGVk", At: at})
 	golden(t, "phones", phoneRecord{User: uid, Created: at})
 	golden(t, "consents", consentRecord{Scope: ScopePhone, Purpose: "delivery", Policy: "v1", Granted: at, Withdrawn: &later})

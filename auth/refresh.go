@@ -45,12 +45,12 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 		if err != nil {
 			return nil, err
 		}
-		if !user.active() {
-			return nil, fmt.Errorf("%w: the account is deleted or merged", ErrUnauthenticated)
-		}
 		session, err := decode[sessionRecord](record)
 		if err != nil {
 			return nil, err
+		}
+		if !user.signsIn(session) {
+			return nil, fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
 		}
 		key, err := c.seals.open(record.Key, session.Key)
 		if err != nil {

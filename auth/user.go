@@ -25,6 +25,7 @@ type User struct {
 	UpdatedAt     time.Time
 
 	session string // the id of the session that asks
+	epoch   string // of the user: that of their living sessions
 }
 
 // Identity is a user as one app knows them.
