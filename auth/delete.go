@@ -78,9 +78,13 @@ type erasure struct {
 	User string `json:"user"`
 }
 
-// deletion makes the ops that end an account: from this commit on no session of it lives.
+// deletion makes the ops that end an account: from this commit on no session of it
+// lives. Where it is due at once, the erasure begins with it.
 func (c *Core) deletion(a account, event AuditEvent, sid string, now, due time.Time) []drivers.Op {
 	a.user.Deletion = &deletionRecord{At: now, Due: due}
+	if !due.After(now) {
+		a.user = a.user.erasing()
+	}
 	return []drivers.Op{
 		drivers.Replace(a.record, encode(a.user), time.Time{}),
 		audited(a.uid, auditRecord{At: now, Event: event, Session: sid}),
@@ -88,42 +92,79 @@ func (c *Core) deletion(a account, event AuditEvent, sid string, now, due time.T
 	}
 }
 
-// eraseAccount is the job that erases an account whose deletion is due. Each step
-// may be done again; the user's record, which tells what there is to do, goes last.
+// due reports whether the erasure of an account may begin, or has begun.
+func (d *deletionRecord) due(now time.Time) bool {
+	return d != nil && (d.Erasing || !now.Before(d.Due))
+}
+
+// erasing is what stays of a user whose deletion is due while the erasure goes on:
+// nothing but what leads to the rest. Who commits it ends the time in which a login
+// restores the account; no clock is asked any more.
+func (r userRecord) erasing() userRecord {
+	deletion := *r.Deletion
+	deletion.Erasing = true
+	return userRecord{
+		Version: r.Version, Avatar: r.Avatar, Phone: r.Phone, Identities: r.Identities, Unions: r.Unions, Others: r.Others,
+		Created: r.Created, Updated: r.Updated, Deletion: &deletion,
+	}
+}
+
+// eraseAccount is the job that erases an account whose deletion is due. Its first
+// commit says so in the user's record, so that what is removed then is of an account
+// that cannot return. Each step may be done again. The record goes when all that it
+// lists is gone; the rest is found by the user's id.
 func (c *Core) eraseAccount(ctx context.Context, args erasure) error {
 	uid := args.User
-	records, err := c.get(ctx, userKey(uid))
-	if err != nil {
+	user, stays, err := c.beginErasure(ctx, uid)
+	if err != nil || stays {
 		return err
 	}
-	if records[0].Exists() {
-		user, err := decode[userRecord](records[0])
-		if err != nil {
-			return err
-		}
-		if user.Deletion == nil || c.now().Before(user.Deletion.Due) {
-			return nil // restored, or wanted anew for later
-		}
-		if err := c.free(ctx, uid, user); err != nil {
-			return err
-		}
+	if err := c.free(ctx, uid, user); err != nil {
+		return err
+	}
+	if err := c.endErasure(ctx, uid); err != nil {
+		return err
 	}
 	for _, kind := range []string{kindSessions, kindConsents} {
 		if err := c.removeAll(ctx, kind, uid); err != nil {
 			return err
 		}
 	}
-	if err := c.settleAudit(ctx, uid); err != nil {
-		return err
-	}
+	return c.settleAudit(ctx, uid)
+}
+
+// beginErasure says in the user's record that it is being erased, and returns the
+// record; the zero one when it has gone before. stays is true for an account that
+// was restored, or whose deletion is wanted anew for later.
+func (c *Core) beginErasure(ctx context.Context, uid string) (user userRecord, stays bool, err error) {
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
+		user, stays = userRecord{}, false
+		records, err := c.get(ctx, userKey(uid))
+		if err != nil || !records[0].Exists() {
+			return nil, err
+		}
+		if user, err = decode[userRecord](records[0]); err != nil {
+			return nil, err
+		}
+		if stays = !user.Deletion.due(c.now()); stays || user.Deletion.Erasing {
+			return nil, nil
+		}
+		user = user.erasing()
+		return []drivers.Op{drivers.Replace(records[0], encode(user), time.Time{})}, nil
+	})
+	return user, stays, err
+}
+
+// endErasure removes the user's record, and says so in the audit.
+func (c *Core) endErasure(ctx context.Context, uid string) error {
 	return c.transact(ctx, func() ([]drivers.Op, error) {
 		records, err := c.get(ctx, userKey(uid))
 		if err != nil || !records[0].Exists() {
 			return nil, err
 		}
 		user, err := decode[userRecord](records[0])
-		if err != nil || user.Deletion == nil {
-			return nil, err
+		if err != nil || user.Deletion == nil || !user.Deletion.Erasing {
+			return nil, err // a replica of an older version has restored it
 		}
 		ops := []drivers.Op{drivers.Delete(records[0])}
 		if c.deletedAuditLife > 0 {
@@ -136,9 +177,9 @@ func (c *Core) eraseAccount(ctx context.Context, args erasure) error {
 	})
 }
 
-// free removes what points to an account: its picture, its identities with their
-// session_keys, its unions, its phone number, and what others know of it. What has
-// come to be another's meanwhile stays.
+// free removes what points to an account that is no more: its picture, its
+// identities with their session_keys, its unions, its phone number, and what others
+// know of it. What has come to be another's meanwhile stays.
 func (c *Core) free(ctx context.Context, uid string, user userRecord) error {
 	if user.Avatar != nil {
 		err := c.objects.Delete(ctx, pictureFolder+pictureName(user.Avatar.ID, AvatarSmall), pictureFolder+pictureName(user.Avatar.ID, AvatarLarge))
@@ -157,7 +198,7 @@ func (c *Core) free(ctx context.Context, uid string, user userRecord) error {
 		keys = append(keys, phoneKey(*user.Phone))
 	}
 	for _, key := range keys {
-		if err := c.freeKey(ctx, key, uid); err != nil {
+		if err := c.freeKey(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -175,31 +216,42 @@ type owned struct {
 	UnionID string `json:"unionid"` // of an identity
 }
 
-// freeKey removes a record if it names a user, and the union that it names.
-func (c *Core) freeKey(ctx context.Context, key drivers.Key, uid string) error {
+// freeKey removes a record that names an account that is no more, and the union
+// that it names.
+func (c *Core) freeKey(ctx context.Context, key drivers.Key) error {
 	return c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, key)
-		if err != nil || !records[0].Exists() {
+		record, r, err := c.freed(ctx, key)
+		if err != nil || !record.Exists() {
 			return nil, err
 		}
-		r, err := decode[owned](records[0])
-		if err != nil || r.User != uid {
-			return nil, err
-		}
-		ops := []drivers.Op{drivers.Delete(records[0])}
+		ops := []drivers.Op{drivers.Delete(record)}
 		if r.UnionID == "" {
 			return ops, nil
 		}
 		// The user's record of an older version does not list its unions.
-		unions, err := c.get(ctx, unionKey(r.UnionID))
-		if err != nil || !unions[0].Exists() {
-			return ops, err
+		union, _, err := c.freed(ctx, unionKey(r.UnionID))
+		if err == nil && union.Exists() {
+			ops = append(ops, drivers.Delete(union))
 		}
-		if union, err := decode[unionRecord](unions[0]); err != nil || union.User != uid {
-			return ops, err
-		}
-		return append(ops, drivers.Delete(unions[0])), nil
+		return ops, err
 	})
+}
+
+// freed reads a record that names an account that is no more, also by what it was
+// merged into; the zero one when there is none, or it names an account that is there.
+func (c *Core) freed(ctx context.Context, key drivers.Key) (drivers.Record, owned, error) {
+	records, err := c.get(ctx, key)
+	if err != nil || !records[0].Exists() {
+		return drivers.Record{}, owned{}, err
+	}
+	r, err := decode[owned](records[0])
+	if err != nil {
+		return drivers.Record{}, owned{}, err
+	}
+	if owner, err := c.account(ctx, r.User); err != nil || owner.there {
+		return drivers.Record{}, owned{}, err
+	}
+	return records[0], r, nil
 }
 
 // forget takes an account out of what another knows, or puts heir in its place.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -414,4 +415,182 @@ func TestALoginOfBeforeIsNotRepeatedAfterARestoration(t *testing.T) {
 	c.mustLogin(t, "ming~3")
 	_, err = c.Login(t.Context(), in)
 	mustBe(t, err, ErrCodeRejected)
+}
+
+// commitHook watches commits before they happen.
+type commitHook struct {
+	drivers.Store
+	before func(ops []drivers.Op)
+}
+
+func (h commitHook) Commit(ctx context.Context, ops ...drivers.Op) error {
+	h.before(ops)
+	return h.Store.Commit(ctx, ops...)
+}
+
+// mustBeOneAccount fails unless a login that came while an account was being erased
+// made a new user with a living session, whom later logins find.
+func (w *world) mustBeOneAccount(t *testing.T, c *Core, old, new *LoginPayload, code string) {
+	t.Helper()
+	if new.User.ID == old.User.ID || !new.Created {
+		t.Error("an account that was being erased was restored")
+	}
+	if _, err := c.Me(t.Context(), new.Tokens.AccessToken); err != nil {
+		t.Errorf("an acknowledged session: %v", err)
+	}
+	if again := c.mustLogin(t, code); again.User.ID != new.User.ID {
+		t.Error("the next login made a second user")
+	}
+	c.runJobs(t)
+	if users, identities := len(w.records(t, kindUsers)), len(w.records(t, kindIdentities)); users != 1 || identities != 1 {
+		t.Errorf("%d users, %d identities", users, identities)
+	}
+	w.mustHoldNothingOf(t, old.User.ID, "13800138000", "2001-02-03")
+}
+
+// Where nothing can be restored no clock is asked: a login on a replica that is
+// behind comes to a new user, also in the midst of the erasure.
+func TestALoginDuringAnErasure(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.configure = func(config *Config) {
+			config.Now = func() time.Time { return w.clock.now().Add(-time.Second) }
+		}
+		behind := w.replica(t)
+		w.configure = nil
+		var once sync.Once
+		var got *LoginPayload
+		w.wrapObjects = func(o drivers.Objects) drivers.Objects {
+			return deleteHook{o, func(next func() error) error {
+				once.Do(func() { got = behind.mustLogin(t, "ming+m~2") })
+				return next()
+			}}
+		}
+		c := w.replica(t)
+		p := w.full(t, c, "ming+m", "13800138000")
+		w.clock.add(time.Minute)
+		c.mustDelete(t, p.Tokens.AccessToken, "ming+m~1")
+		user, err := decode[userRecord](w.records(t, kindUsers)[0])
+		if err != nil || user.Nickname != nil || user.Birthday != nil {
+			t.Errorf("the deletion left %+v, %v", user, err)
+		}
+		c.runJobs(t)
+		w.mustBeOneAccount(t, c, p, got, "ming+m~3")
+	})
+}
+
+// A login that has read the account while it could be restored, and commits when
+// its erasure has begun, restores nothing.
+func TestALoginThatIsTooLateForARestoration(t *testing.T) {
+	t.Parallel()
+	for _, union := range []string{"", "+m"} {
+		t.Run("ming"+union, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			w.configure = func(config *Config) { config.DeletionDelay = 24 * time.Hour }
+			c := w.replica(t)
+			p := w.full(t, c, "ming"+union, "13800138000")
+			c.mustDelete(t, p.Tokens.AccessToken, "ming"+union+"~1")
+			w.clock.add(24*time.Hour - time.Millisecond)
+			ready, erasing, entered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			var once, second sync.Once
+			w.wrapStore = func(s drivers.Store) drivers.Store {
+				return commitHook{s, func(ops []drivers.Op) {
+					for _, op := range ops {
+						if op.Key.Kind == kindSessions {
+							once.Do(func() { close(ready); <-erasing })
+						}
+					}
+				}}
+			}
+			slow := w.replica(t)
+			w.wrapStore = nil
+			w.wrapObjects = func(o drivers.Objects) drivers.Objects {
+				return deleteHook{o, func(next func() error) error {
+					second.Do(func() { close(erasing); <-entered })
+					return next()
+				}}
+			}
+			worker := w.replica(t)
+			var got *LoginPayload
+			go func() {
+				defer close(entered)
+				var err error
+				if got, err = slow.Login(t.Context(), LoginInput{Code: "ming" + union + "~2"}); err != nil {
+					t.Error(err)
+				}
+			}()
+			select {
+			case <-ready:
+			case <-entered:
+			}
+			w.clock.add(time.Millisecond)
+			worker.runJobs(t)
+			if !t.Failed() {
+				w.mustBeOneAccount(t, c, p, got, "ming"+union+"~3")
+			}
+		})
+	}
+}
+
+// Who logs in when the deletion is due, before the job has begun, is new; then a
+// replica whose clock is behind does not restore the account either, by another
+// mini program of it.
+func TestADueAccountIsNotRestoredElsewhere(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{"wxone", "wxtwo"}
+		delayed := func(config *Config) { config.DeletionDelay = 24 * time.Hour }
+		w.configure = func(config *Config) {
+			delayed(config)
+			config.Now = func() time.Time { return w.clock.now().Add(-time.Minute) }
+		}
+		behind := w.replica(t)
+		w.configure = delayed
+		c := w.replica(t)
+		login := func(c *Core, app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		old := login(c, "wxone", "ming+m~1")
+		login(c, "wxtwo", "ming+m~1")
+		c.mustDelete(t, old.Tokens.AccessToken, "ming+m~2")
+		w.clock.add(24 * time.Hour)
+		next := login(c, "wxone", "ming+m~3")
+		elsewhere := login(behind, "wxtwo", "ming+m~4")
+		if !next.Created || elsewhere.User.ID != next.User.ID {
+			t.Errorf("came to %s, then to %s; deleted was %s", next.User.ID, elsewhere.User.ID, old.User.ID)
+		}
+		c.runJobs(t)
+		w.mustHoldNothingOf(t, old.User.ID)
+		if users, identities := len(w.records(t, kindUsers)), len(w.records(t, kindIdentities)); users != 1 || identities != 2 {
+			t.Errorf("%d users, %d identities", users, identities)
+		}
+	})
+}
+
+// An erasure takes what still names an account that was merged into the erased one.
+func TestAnErasureTakesWhatAMergeHasLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	other := w.full(t, c, "hong+h", "13900139000")
+	keep := c.mustLogin(t, "ming+m~1")
+	c.mustMerge(t, keep.Tokens.AccessToken, "hong+h~1")
+	c.mustDelete(t, keep.Tokens.AccessToken, "ming+m~2")
+	if err := c.eraseAccount(t.Context(), erasure{keep.User.ID}); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{kindIdentities, kindUnions, kindPhones} {
+		if n := len(w.records(t, kind)); n != 0 {
+			t.Errorf("%d %s are left", n, kind)
+		}
+	}
+	c.runJobs(t)
+	w.mustHoldNothingOf(t, keep.User.ID)
+	w.mustHoldNothingOf(t, other.User.ID, "nick of hong", "13900139000")
 }

@@ -226,6 +226,7 @@ type entry struct {
 	union          account        // the user of the unionid; gone when it has none
 	account                       // the user of the person; gone when there is none yet
 	created        bool
+	ended          []account // who have waited for their deletion until it is due
 }
 
 // readEntry reads what is stored about a person.
@@ -246,7 +247,7 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		if e.identity, err = decode[identityRecord](e.identityRecord); err != nil {
 			return e, err
 		}
-		if e.account, err = c.account(ctx, e.identity.User); err != nil {
+		if e.account, err = e.find(ctx, c, e.identity.User); err != nil {
 			return e, err
 		}
 		e.known = e.there
@@ -262,7 +263,7 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		if err != nil {
 			return e, err
 		}
-		if e.union, err = c.account(ctx, union.User); err != nil {
+		if e.union, err = e.find(ctx, c, union.User); err != nil {
 			return e, err
 		}
 		if !e.known {
@@ -272,12 +273,24 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 	return e, nil
 }
 
+// find reads an account for a login, to which one whose deletion is due is gone.
+func (e *entry) find(ctx context.Context, c *Core, uid string) (account, error) {
+	a, err := c.account(ctx, uid)
+	if err != nil || !a.there || !a.user.Deletion.due(c.now()) {
+		return a, err
+	}
+	if !slices.ContainsFunc(e.ended, func(b account) bool { return a.uid == b.uid }) {
+		e.ended = append(e.ended, a)
+	}
+	return account{}, nil
+}
+
 // account is a user as it is stored.
 type account struct {
 	uid    string
 	record drivers.Record
 	user   userRecord
-	there  bool // false when it does not exist, or is being erased
+	there  bool // false when it does not exist, or is being erased; it cannot return then
 }
 
 // account reads the user that uid is, or has become by merging.
@@ -295,10 +308,10 @@ func (c *Core) account(ctx context.Context, uid string) (a account, err error) {
 			return account{}, err
 		}
 		if a.user.Merged == "" {
-			a.there = a.user.Deletion == nil || c.now().Before(a.user.Deletion.Due)
-			if !a.there {
+			if d := a.user.Deletion; d != nil && d.Erasing {
 				return account{}, nil
 			}
+			a.there = true
 			return a, nil
 		}
 		uid = a.user.Merged
@@ -315,6 +328,10 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	var ops []drivers.Op
 	audit := func(uid string, event AuditEvent) { // a moment earlier: it stands before the login
 		ops = append(ops, audited(uid, auditRecord{At: now.Add(-time.Microsecond), Event: event, Session: sid}))
+	}
+	for _, a := range e.ended {
+		// On a replica whose clock is behind, another login could restore it.
+		ops = append(ops, drivers.Replace(a.record, encode(a.user.erasing()), time.Time{}))
 	}
 	changed := false // the user
 	if !e.there {

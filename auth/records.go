@@ -67,8 +67,9 @@ type (
 		Number      string `json:"number"`
 	}
 	deletionRecord struct {
-		At  time.Time `json:"at"`
-		Due time.Time `json:"due"` // a login before restores the account
+		At      time.Time `json:"at"`
+		Due     time.Time `json:"due"`               // a login before restores the account
+		Erasing bool      `json:"erasing,omitempty"` // the erasure has begun: nothing restores the account
 	}
 	phoneRecord struct {
 		User    string    `json:"user"`

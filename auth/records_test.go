@@ -49,6 +49,7 @@ func TestStoredForms(t *testing.T) {
 		Unions: []string{"unionhash"}, Others: []string{sid}, Created: at, Updated: later,
 	})
 	golden(t, "users-deleted", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Deletion: &deletionRecord{At: at, Due: later}})
+	golden(t, "users-erasing", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Deletion: &deletionRecord{At: at, Due: later, Erasing: true}})
 	golden(t, "users-restored", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Epoch: sid})
 	golden(t, "users-merged", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Merged: sid})
 	golden(t, "sessions-person", sessionRecord{App: "wxone", Person: "hash", Created: at, Seen: later, Counter: 1, Key: "0a1b2c3d.c2VhbGVk"})
