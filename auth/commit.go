@@ -37,6 +37,69 @@ func (c *Core) transact(ctx context.Context, plan func() ([]drivers.Op, error)) 
 	return fmt.Errorf("%w: a record is written by too many at once", ErrUpstream)
 }
 
+// rewriteAll commits what rewrite makes of each record of a kind that a user owns:
+// none to each ops, so that a commit has room for several records. rewrite is called
+// again for a record that has changed meanwhile, and not for one that has gone. An
+// error that came when a part was done is errUnfinished too.
+func (c *Core) rewriteAll(ctx context.Context, kind, uid string, each int, rewrite func(drivers.Record) ([]drivers.Op, error)) error {
+	var batch []drivers.Record
+	done := false
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		records, wrote := batch, false // as they were scanned
+		err := c.transact(ctx, func() (ops []drivers.Op, err error) {
+			if records == nil {
+				var keys []drivers.Key
+				for _, r := range batch {
+					keys = append(keys, r.Key)
+				}
+				if records, err = c.get(ctx, keys...); err != nil {
+					return nil, err
+				}
+			}
+			for _, r := range records {
+				if !r.Exists() {
+					continue
+				}
+				more, err := rewrite(r)
+				if err != nil {
+					return nil, err
+				}
+				ops = append(ops, more...)
+			}
+			records, wrote = nil, len(ops) > 0
+			return ops, nil
+		})
+		done = done || wrote && err == nil
+		batch = batch[:0]
+		return err
+	}
+	all := func() error {
+		for record, err := range c.store.Scan(ctx, kind, uid+".", "") {
+			if err != nil {
+				return storeError("scan", err)
+			}
+			if batch = append(batch, record); len(batch) < drivers.MaxOps/each {
+				continue
+			}
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		return flush()
+	}
+	err := all()
+	if err != nil && done {
+		return fmt.Errorf("%w: %w", errUnfinished, err)
+	}
+	return err
+}
+
+// errUnfinished comes with the error of work on many records, a part of which is done.
+var errUnfinished = errors.New("a part is done")
+
 // get reads records.
 func (c *Core) get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
 	records, err := c.store.Get(ctx, keys...)

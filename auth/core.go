@@ -65,8 +65,8 @@ type Config struct {
 	// DeletedAuditLife is how long the audit of a deleted account is kept, without
 	// anything that says whose it was; at most AuditLife, zero for not at all.
 	DeletedAuditLife time.Duration
-	// JobDone, when it is not nil, is told of each job that was run; of one that was
-	// given up with an ErrJobDead.
+	// JobDone, when it is not nil, is told of each job that was run, as often as it
+	// was; of one that was given up with an ErrJobDead.
 	JobDone func(kind string, took time.Duration, err error)
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time

@@ -290,15 +290,9 @@ next:
 
 // removeAll removes the records of a kind that a user owns.
 func (c *Core) removeAll(ctx context.Context, kind, uid string) error {
-	for record, err := range c.store.Scan(ctx, kind, uid+".", "") {
-		if err != nil {
-			return storeError("scan", err)
-		}
-		if err := c.remove(ctx, record.Key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.rewriteAll(ctx, kind, uid, 1, func(record drivers.Record) ([]drivers.Op, error) {
+		return []drivers.Op{drivers.Delete(record)}, nil
+	})
 }
 
 // remove deletes a record, whatever it says by now.
@@ -315,34 +309,21 @@ func (c *Core) remove(ctx context.Context, key drivers.Key) error {
 // settleAudit takes out of a deleted account's audit what could lead to the
 // person, and lets it end in Config.DeletedAuditLife.
 func (c *Core) settleAudit(ctx context.Context, uid string) error {
-	for record, err := range c.store.Scan(ctx, kindAudit, uid+".", "") {
-		if err != nil {
-			return storeError("scan", err)
-		}
-		err = c.transact(ctx, func() ([]drivers.Op, error) {
-			records, err := c.get(ctx, record.Key)
-			if err != nil || !records[0].Exists() {
-				return nil, err
-			}
-			if c.deletedAuditLife <= 0 {
-				return []drivers.Op{drivers.Delete(records[0])}, nil
-			}
-			r, err := decode[auditRecord](records[0])
-			if err != nil {
-				return nil, err
-			}
-			end := c.now().Add(c.deletedAuditLife)
-			if r.Session == "" && !records[0].Expires.After(end) {
-				return nil, nil // done before
-			}
-			if records[0].Expires.Before(end) {
-				end = records[0].Expires
-			}
-			return []drivers.Op{drivers.Replace(records[0], encode(auditRecord{At: r.At, Event: r.Event, Fields: r.Fields}), end)}, nil
-		})
-		if err != nil {
-			return err
-		}
+	if c.deletedAuditLife <= 0 {
+		return c.removeAll(ctx, kindAudit, uid)
 	}
-	return nil
+	return c.rewriteAll(ctx, kindAudit, uid, 1, func(record drivers.Record) ([]drivers.Op, error) {
+		r, err := decode[auditRecord](record)
+		if err != nil {
+			return nil, err
+		}
+		end := c.now().Add(c.deletedAuditLife)
+		if r.Session == "" && !record.Expires.After(end) {
+			return nil, nil // done before
+		}
+		if record.Expires.Before(end) {
+			end = record.Expires
+		}
+		return []drivers.Op{drivers.Replace(record, encode(auditRecord{At: r.At, Event: r.Event, Fields: r.Fields}), end)}, nil
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
@@ -593,4 +594,107 @@ func TestAnErasureTakesWhatAMergeHasLeft(t *testing.T) {
 	c.runJobs(t)
 	w.mustHoldNothingOf(t, keep.User.ID)
 	w.mustHoldNothingOf(t, other.User.ID, "nick of hong", "13900139000")
+}
+
+// slowStore takes its time for each call.
+type slowStore struct {
+	drivers.Store
+	takes time.Duration
+}
+
+func (s slowStore) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
+	if err := pause(ctx, s.takes); err != nil {
+		return nil, err
+	}
+	return s.Store.Get(ctx, keys...)
+}
+
+func (s slowStore) Commit(ctx context.Context, ops ...drivers.Op) error {
+	if err := pause(ctx, s.takes); err != nil {
+		return err
+	}
+	return s.Store.Commit(ctx, ops...)
+}
+
+// fileAudit files entries of an audit, a second apart, the last at a moment.
+func (w *world) fileAudit(t testing.TB, uid string, n int, last time.Time) {
+	t.Helper()
+	for n > 0 {
+		var ops []drivers.Op
+		for range min(n, drivers.MaxOps) {
+			n--
+			at := last.Add(-time.Duration(n) * time.Second)
+			ops = append(ops, audited(uid, auditRecord{At: at, Event: ProfileUpdated, Session: newID(), Fields: []string{"nickname"}}))
+		}
+		if err := w.openStore().Commit(t.Context(), ops...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// However long an audit is and however slow the store, an account is erased, and
+// merged: what is over for one attempt goes on with the next, and has not failed.
+// What could lead to the person goes first.
+func TestALongAuditIsErasedAndMoved(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]struct {
+		kind    string
+		entries int // for more than jobAttempts attempts
+		do      func(t *testing.T, c *Core, p *LoginPayload)
+		ends    func(t *testing.T, w *world, p *LoginPayload, entries int)
+	}{
+		"erased": {jobEraseAccount, 3200,
+			func(t *testing.T, c *Core, p *LoginPayload) { c.mustDelete(t, p.Tokens.AccessToken, "ming~2") },
+			func(t *testing.T, w *world, p *LoginPayload, _ int) { w.mustHoldNothingOf(t, p.User.ID) }},
+		"moved": {jobFinishMerge, 1500,
+			func(t *testing.T, c *Core, _ *LoginPayload) {
+				c.mustMerge(t, c.mustLogin(t, "hong~1").Tokens.AccessToken, "ming~2")
+			},
+			func(t *testing.T, w *world, p *LoginPayload, entries int) {
+				if n := len(w.records(t, kindAudit)); n < entries {
+					t.Errorf("%d entries came along", n)
+				}
+				for _, r := range w.records(t, kindAudit) {
+					if strings.HasPrefix(r.Key.ID, p.User.ID) {
+						t.Fatal("an entry stayed behind")
+					}
+				}
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.configure = func(config *Config) { config.DeletedAuditLife, config.Now = time.Hour, time.Now }
+				c := w.replica(t)
+				p := c.mustLogin(t, "ming~1")
+				w.fileAudit(t, p.User.ID, end.entries, c.now())
+				end.do(t, c, p)
+				w.wrapStore = func(s drivers.Store) drivers.Store { return slowStore{s, 3 * time.Second} }
+				slow := w.replica(t)
+				attempts, failures := 0, 0
+				slow.jobDone = func(kind string, _ time.Duration, err error) {
+					attempts++
+					if err != nil {
+						failures++
+					}
+					if n := len(w.records(t, kindUsers)) + len(w.records(t, kindIdentities)); kind == jobEraseAccount && n != 0 {
+						t.Errorf("after attempt %d %d users and identities are left", attempts, n)
+					}
+				}
+				for len(w.records(t, kindJobs)) > 0 && failures < 2 {
+					next, err := slow.RunDueJobs(t.Context(), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(next)
+				}
+				// Time may be over between the last entry and the end, which counts, once.
+				if attempts <= jobAttempts || failures > 1 {
+					t.Errorf("%d attempts, %d of them failed", attempts, failures)
+				}
+				end.ends(t, w, p, end.entries)
+			})
+		})
+	}
 }

@@ -15,6 +15,8 @@ import (
 // first jobs of a scan are the next ones. Any replica may run it: it takes a lease
 // by replacing the record, and no other touches the job until the lease is over.
 // A job may run again after a crash, never twice at a time, and must do no harm then.
+// Each attempt has jobTime; one that ends with errUnfinished then is followed by
+// another, which is not counted.
 type jobRecord struct {
 	Kind     string          `json:"kind"`
 	Args     json.RawMessage `json:"args"`
@@ -210,8 +212,13 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 	running, cancel := context.WithTimeout(ctx, jobTime)
 	began := time.Now()
 	failure := c.runJob(running, job)
+	// What is long and has come further did not fail: it goes on, behind the others.
+	goesOn := errors.Is(failure, errUnfinished) && errors.Is(running.Err(), context.DeadlineExceeded)
 	cancel()
 	took := time.Since(began)
+	if goesOn {
+		failure = nil
+	}
 	dead := failure != nil && job.Attempts >= jobAttempts
 	switch {
 	case dead:
@@ -238,13 +245,16 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 			given := jobRecord{Kind: job.Kind, Args: job.Args, Attempts: job.Attempts, Failed: &at}
 			return append(ops, drivers.Create(key, encode(given), time.Time{})), nil
 		}
-		if failure != nil {
-			wait := min(time.Second<<min(job.Attempts-1, 20), jobWait)
-			again := jobRecord{Kind: job.Kind, Args: job.Args, Attempts: job.Attempts}
-			key := drivers.Key{Kind: kindJobs, ID: timeID(c.now().Add(wait))}
-			ops = append(ops, drivers.Create(key, encode(again), time.Time{}))
+		again := jobRecord{Kind: job.Kind, Args: job.Args, Attempts: job.Attempts}
+		wait := min(time.Second<<min(job.Attempts-1, 20), jobWait)
+		switch {
+		case goesOn:
+			again.Attempts, wait = job.Attempts-1, 0
+		case failure == nil:
+			return ops, nil
 		}
-		return ops, nil
+		key := drivers.Key{Kind: kindJobs, ID: timeID(c.now().Add(wait))}
+		return append(ops, drivers.Create(key, encode(again), time.Time{})), nil
 	})
 	return errors.Join(failure, finished)
 }

@@ -334,25 +334,8 @@ func (c *Core) moveAudit(ctx context.Context, uid string, heir account) error {
 	if !heir.there {
 		return c.settleAudit(ctx, uid)
 	}
-	for record, err := range c.store.Scan(ctx, kindAudit, uid+".", "") {
-		if err != nil {
-			return storeError("scan", err)
-		}
+	return c.rewriteAll(ctx, kindAudit, uid, 2, func(record drivers.Record) ([]drivers.Op, error) {
 		to := drivers.Key{Kind: kindAudit, ID: heir.uid + record.Key.ID[len(uid):]}
-		err = c.transact(ctx, func() ([]drivers.Op, error) {
-			records, err := c.get(ctx, record.Key, to)
-			if err != nil || !records[0].Exists() {
-				return nil, err
-			}
-			ops := []drivers.Op{drivers.Delete(records[0])}
-			if !records[1].Exists() {
-				ops = append(ops, drivers.Create(to, records[0].Data, records[0].Expires))
-			}
-			return ops, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return []drivers.Op{drivers.Delete(record), drivers.Create(to, record.Data, record.Expires)}, nil
+	})
 }
