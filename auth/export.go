@@ -8,7 +8,8 @@ import (
 
 // Export returns everything that is kept on a user that Me returned, as a JSON
 // object for them to read and to take away. Secrets (keys and tokens, which say
-// nothing about a person) are left out.
+// nothing about a person) are left out, and of the audit all but the newest
+// MaxExportedAudit entries.
 func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 	type identity struct {
 		AppID        string    `json:"appId"`
@@ -40,7 +41,7 @@ func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 	type entry struct {
 		At        time.Time  `json:"at"`
 		Event     AuditEvent `json:"event"`
-		SessionID string     `json:"sessionId,omitempty"`
+		SessionID *string    `json:"sessionId,omitempty"`
 		Fields    []string   `json:"fields,omitempty"`
 	}
 	out := struct {
@@ -100,15 +101,12 @@ func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 	for _, r := range consents {
 		out.Consents = append(out.Consents, consent(*r))
 	}
-	for record, err := range c.store.Scan(ctx, kindAudit, u.ID+".", "") {
-		if err != nil {
-			return nil, storeError("scan", err)
-		}
-		r, err := decode[auditRecord](record)
-		if err != nil {
-			return nil, err
-		}
-		out.Audit = append(out.Audit, entry{r.At, r.Event, r.Session, r.Fields})
+	audit, err := c.newestAudit(ctx, u.ID, MaxExportedAudit)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range audit {
+		out.Audit = append(out.Audit, entry(*e))
 	}
 	return encode(out), nil
 }

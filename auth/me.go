@@ -3,14 +3,10 @@ package auth
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
-
-// MaxAudit is how many entries Audit returns at most.
-const MaxAudit = 100
 
 // Me returns the user of an access token, as they stand now. It is
 // ErrUnauthenticated when the token is not good or its session is over.
@@ -83,34 +79,4 @@ func (c *Core) person(by caller) (identityName, error) {
 		}
 	}
 	return identityName{}, fmt.Errorf("%w: the identity that signed in is gone", ErrUnauthenticated)
-}
-
-// Audit returns what happened to the account of a user that Me returned: newest
-// first, at most MaxAudit entries of the last AuditLife.
-func (c *Core) Audit(ctx context.Context, u *User) ([]*AuditEntry, error) {
-	now := c.now()
-	var list []*AuditEntry
-	for record, err := range c.store.Scan(ctx, kindAudit, u.ID+".", "") {
-		if err != nil {
-			return nil, storeError("scan", err)
-		}
-		if now.After(record.Expires) {
-			continue
-		}
-		r, err := decode[auditRecord](record)
-		if err != nil {
-			return nil, err
-		}
-		e := &AuditEntry{At: r.At, Event: r.Event, Fields: r.Fields}
-		if r.Session != "" {
-			e.SessionID = &r.Session
-		}
-		// The scan is oldest first: keep the last MaxAudit only.
-		if list = append(list, e); len(list) > 2*MaxAudit {
-			list = slices.Delete(list, 0, len(list)-MaxAudit)
-		}
-	}
-	list = list[max(0, len(list)-MaxAudit):]
-	slices.Reverse(list)
-	return list, nil
 }

@@ -189,9 +189,10 @@ func hashID(parts ...string) string {
 }
 
 // timeID makes an id that sorts by t, to the microsecond, and is unique.
-func timeID(t time.Time) string {
-	return fmt.Sprintf("%016x", t.UnixMicro()) + "." + newID()[:13]
-}
+func timeID(t time.Time) string { return timePrefix(t) + "." + newID()[:13] }
+
+// timePrefix is what the ids of t begin with: they are greater, those before it less.
+func timePrefix(t time.Time) string { return fmt.Sprintf("%016x", t.UnixMicro()) }
 
 func userKey(uid string) drivers.Key { return drivers.Key{Kind: kindUsers, ID: uid} }
 

@@ -570,7 +570,7 @@ type User {
   audit: [AuditEntry!]!
   "What the user agreed to, by scope."
   consents: [Consent!]!
-  "Everything that is kept on the user, to read and to take away; secrets are left out."
+  "Everything that is kept on the user, to read and to take away; of the audit the newest 1000 entries. Secrets are left out."
   export: JSON!
 }
 
