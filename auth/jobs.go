@@ -35,6 +35,7 @@ const (
 	jobPush          = "push"
 	jobEraseAccount  = "eraseAccount"
 	jobFinishMerge   = "finishMerge"
+	jobBoundSessions = "boundSessions"
 
 	jobTime  = 30 * time.Second // how long a job may take
 	jobLease = 2 * time.Minute  // how long it is left alone
@@ -69,6 +70,8 @@ func (c *Core) runJob(ctx context.Context, job jobRecord) error {
 		return run(ctx, job, c.eraseAccount)
 	case jobFinishMerge:
 		return run(ctx, job, c.finishMerge)
+	case jobBoundSessions:
+		return run(ctx, job, c.boundSessions)
 	}
 	return errors.New("this version does not know it")
 }

@@ -381,6 +381,9 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	if changed {
 		ops = append(ops, drivers.Replace(e.record, encode(e.user), time.Time{}))
 	}
+	if e.identity.Logins++; e.identity.Logins%sessionsEvery == 0 {
+		ops = append(ops, newJob(jobBoundSessions, now, crowd{e.uid}))
+	}
 	// Every code replaces the session_key: keep the newest answer's.
 	key := e.identityRecord.Key
 	if now.After(e.identity.SessionKeyAt) {

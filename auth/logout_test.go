@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -73,5 +76,75 @@ func TestLogout(t *testing.T) {
 	dead(more[39])
 	if _, err := here.Me(t.Context(), stranger.Tokens.AccessToken); err != nil {
 		t.Error("a stranger was signed out: ", err)
+	}
+}
+
+// Of more than MaxSessions sessions, those seen longest ago end: not those that began first.
+func TestSessionsAreBounded(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		const logins = 140 // the last files a job
+		var all []*LoginPayload
+		for i := range logins {
+			w.clock.add(time.Second)
+			p := c.mustLogin(t, fmt.Sprintf("ming~%d", i))
+			all = append(all, p)
+			if i == 100 {
+				w.clock.add(time.Second)
+				all[0].Tokens = c.mustRefresh(t, all[0].Tokens.RefreshToken)
+			}
+		}
+		other := c.mustLogin(t, "hong~1")
+		if n := len(w.records(t, kindJobs)); n != logins/sessionsEvery {
+			t.Errorf("%d jobs are filed", n)
+		}
+		c.runJobs(t)
+		// 140 sessions, of which the first was seen after the 101st began.
+		for i, p := range all {
+			_, err := c.Me(t.Context(), p.Tokens.AccessToken)
+			if ended := 0 < i && i <= logins-MaxSessions; ended != errors.Is(err, ErrUnauthenticated) {
+				t.Errorf("session %d: %v", i, err)
+			}
+		}
+		if _, err := c.Me(t.Context(), other.Tokens.AccessToken); err != nil {
+			t.Errorf("another user's session: %v", err)
+		}
+		dropped := 0
+		for _, record := range w.records(t, kindAudit) {
+			if r, _ := decode[auditRecord](record); r.Event == SessionDropped {
+				dropped++
+			}
+		}
+		if dropped != logins-MaxSessions {
+			t.Errorf("the audit tells of %d", dropped)
+		}
+		if list, err := c.Sessions(t.Context(), all[0].User); err != nil || len(list) != MaxSessions {
+			t.Errorf("%d sessions, %v", len(list), err)
+		}
+	})
+}
+
+// A session that is used while the job decides stays.
+func TestASessionInUseIsNotDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	first := c.mustLogin(t, "ming~first")
+	for i := range MaxSessions {
+		w.clock.add(time.Second)
+		c.mustLogin(t, fmt.Sprintf("ming~%d", i))
+	}
+	var once sync.Once
+	w.wrapStore = func(s drivers.Store) drivers.Store {
+		return commitHook{s, func([]drivers.Op) {
+			once.Do(func() { first.Tokens = c.mustRefresh(t, first.Tokens.RefreshToken) })
+		}}
+	}
+	if err := w.replica(t).boundSessions(t.Context(), crowd{first.User.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Me(t.Context(), first.Tokens.AccessToken); err != nil {
+		t.Error(err)
 	}
 }

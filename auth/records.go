@@ -124,6 +124,7 @@ type (
 		SessionKey   string    `json:"sessionKey"` // sealed
 		SessionKeyAt time.Time `json:"sessionKeyAt"`
 		Created      time.Time `json:"created"`
+		Logins       int       `json:"logins,omitempty"` // how many there were; see sessionsEvery
 	}
 	unionRecord struct {
 		User    string    `json:"user"`

@@ -31,6 +31,10 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "identities", identityRecord{
 		User: uid, App: "wxone", OpenID: "openid-1", UnionID: "unionid-1", SessionKey: "0a1b2c3d.c2VhbGVk", SessionKeyAt: later, Created: at,
 	})
+	golden(t, "identities-logins", identityRecord{
+		User: uid, App: "wxone", OpenID: "openid-1", SessionKey: "0a1b2c3d.c2VhbGVk", SessionKeyAt: later, Created: at, Logins: 20,
+	})
+	golden(t, "jobs-boundsessions", jobRecord{Kind: jobBoundSessions, Args: encode(crowd{uid})})
 	golden(t, "unions", unionRecord{User: uid, Created: at})
 	golden(t, "sessions", sessionRecord{App: "wxone", Device: ptr("iPhone 17"), Created: at, Seen: later, Counter: 3, Key: "0a1b2c3d.c2VhbGVk"})
 	golden(t, "logins-sent", codeRecord{Request: "hash", State: codeSent, Holder: sid, At: at})

@@ -9,8 +9,13 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
-// MaxSessions is how many sessions Sessions returns at most.
-const MaxSessions = 100
+const (
+	// MaxSessions is how many sessions a user may have. Of more, those that were seen
+	// longest ago end: not with the login that is one too many, for it would have to
+	// read them all, but by a job that every sessionsEvery-th login files.
+	MaxSessions   = 100
+	sessionsEvery = 20
+)
 
 // Sessions returns where a user that Me returned is signed in: newest first, at
 // most MaxSessions.
@@ -56,4 +61,42 @@ func (u *User) living(record drivers.Record, now time.Time) (r sessionRecord, li
 	}
 	r, err = decode[sessionRecord](record)
 	return r, err == nil && r.Epoch == u.epoch, err
+}
+
+// crowd is the job that ends the sessions of a user beyond MaxSessions.
+type crowd struct {
+	User string `json:"user"`
+}
+
+func (c *Core) boundSessions(ctx context.Context, args crowd) error {
+	records, err := c.get(ctx, userKey(args.User))
+	if err != nil || !records[0].Exists() {
+		return err
+	}
+	user, err := decode[userRecord](records[0])
+	if err != nil {
+		return err
+	}
+	u := c.view(args.User, "", user)
+	list, err := c.livingSessions(ctx, u)
+	if err != nil || len(list) <= MaxSessions {
+		return err
+	}
+	slices.SortFunc(list, func(a, b *Session) int { return b.SeenAt.Compare(a.SeenAt) })
+	ended := map[string]time.Time{}
+	for _, s := range list[MaxSessions:] {
+		ended[s.ID] = s.SeenAt
+	}
+	now := c.now()
+	return c.rewriteAll(ctx, kindSessions, u.ID, 2, func(record drivers.Record) ([]drivers.Op, error) {
+		_, sid, _ := strings.Cut(record.Key.ID, ".")
+		r, lives, err := u.living(record, now)
+		if seen, over := ended[sid]; err != nil || !lives || !over || r.Seen.After(seen) {
+			return nil, err
+		}
+		return []drivers.Op{
+			drivers.Delete(record),
+			audited(u.ID, auditRecord{At: now, Event: SessionDropped, Session: sid}),
+		}, nil
+	})
 }

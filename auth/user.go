@@ -120,6 +120,7 @@ const (
 	UserCreated        AuditEvent = "USER_CREATED"
 	LoggedIn           AuditEvent = "LOGGED_IN"
 	LoggedOut          AuditEvent = "LOGGED_OUT"
+	SessionDropped     AuditEvent = "SESSION_DROPPED"
 	RefreshTokenReused AuditEvent = "REFRESH_TOKEN_REUSED"
 	ProfileUpdated     AuditEvent = "PROFILE_UPDATED"
 	UnionIDBound       AuditEvent = "UNIONID_BOUND"

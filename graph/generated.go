@@ -241,7 +241,8 @@ type Mutation {
   """
   Signs in with the code of wx.login. The first login of a person makes their
   user. A code works once; with a requestId the same call may be repeated when its
-  answer got lost, and gives the same session again.
+  answer got lost, and gives the same session again. A user keeps 100 sessions: of
+  more, those seen longest ago end soon.
   """
   login(input: LoginInput!): LoginPayload!
 
@@ -564,7 +565,7 @@ type User {
   createdAt: Time!
   "When the profile last changed."
   updatedAt: Time!
-  "Where the user is signed in, newest first, at most 100."
+  "Where the user is signed in, newest first, at most 100: of more sessions, those seen longest ago end."
   sessions: [Session!]!
   "What happened to the account in the last 180 days, newest first, at most 100 entries."
   audit: [AuditEntry!]!
@@ -714,6 +715,8 @@ enum AuditEvent {
   LOGGED_IN
   "A session was ended by the user."
   LOGGED_OUT
+  "A session was ended because the user had more than 100: it was the one seen longest ago."
+  SESSION_DROPPED
   "A session was ended because an old refresh token of it was used: somebody else may have had it."
   REFRESH_TOKEN_REUSED
   "The profile changed."

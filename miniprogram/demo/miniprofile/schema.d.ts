@@ -260,13 +260,13 @@ export interface User {
   createdAt: string;
   /** When the profile last changed. */
   updatedAt: string;
-  /** Where the user is signed in, newest first, at most 100. */
+  /** Where the user is signed in, newest first, at most 100: of more sessions, those seen longest ago end. */
   sessions: Array<Session>;
   /** What happened to the account in the last 180 days, newest first, at most 100 entries. */
   audit: Array<AuditEntry>;
   /** What the user agreed to, by scope. */
   consents: Array<Consent>;
-  /** Everything that is kept on the user, to read and to take away; secrets are left out. */
+  /** Everything that is kept on the user, to read and to take away; of the audit the newest 1000 entries. Secrets are left out. */
   export: Record<string, unknown>;
 }
 
@@ -371,7 +371,7 @@ export interface AuditEntry {
 }
 
 /** What can happen to an account. */
-export type AuditEvent = 'USER_CREATED' | 'LOGGED_IN' | 'LOGGED_OUT' | 'REFRESH_TOKEN_REUSED' | 'PROFILE_UPDATED' | 'UNIONID_BOUND' | 'UNIONID_TAKEN' | 'PHONE_BOUND' | 'PHONE_UNBOUND' | 'PHONE_MOVED_AWAY' | 'CONSENT_GRANTED' | 'CONSENT_WITHDRAWN' | 'CONTENT_REJECTED' | 'WECHAT_REVOKED' | 'WECHAT_CANCELLED' | 'WECHAT_CLEANED' | 'ACCOUNTS_MERGED' | 'DELETION_REQUESTED' | 'ACCOUNT_RESTORED' | 'ACCOUNT_DELETED';
+export type AuditEvent = 'USER_CREATED' | 'LOGGED_IN' | 'LOGGED_OUT' | 'SESSION_DROPPED' | 'REFRESH_TOKEN_REUSED' | 'PROFILE_UPDATED' | 'UNIONID_BOUND' | 'UNIONID_TAKEN' | 'PHONE_BOUND' | 'PHONE_UNBOUND' | 'PHONE_MOVED_AWAY' | 'CONSENT_GRANTED' | 'CONSENT_WITHDRAWN' | 'CONTENT_REJECTED' | 'WECHAT_REVOKED' | 'WECHAT_CANCELLED' | 'WECHAT_CLEANED' | 'ACCOUNTS_MERGED' | 'DELETION_REQUESTED' | 'ACCOUNT_RESTORED' | 'ACCOUNT_DELETED';
 
 /** The data of the operation me. */
 export type MeResult = {
