@@ -2,6 +2,9 @@ package auth
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
@@ -115,4 +118,28 @@ func RetryAfter(err error) time.Duration {
 		return time.Second
 	}
 	return 0
+}
+
+// guarded calls do where a panic would end the process. It becomes an error that
+// tells the place; of the value only its type, for it may hold a secret, unless it is
+// the runtime's own.
+func guarded(do func() error) (err error) {
+	defer func() {
+		value := recover()
+		if value == nil {
+			return
+		}
+		what := fmt.Sprintf("%T", value)
+		if fault, ok := value.(runtime.Error); ok {
+			what = fault.Error()
+		}
+		var callers [64]uintptr
+		frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+		frame, more := frames.Next()
+		for more && strings.HasPrefix(frame.Function, "runtime.") { // gopanic and its like
+			frame, more = frames.Next()
+		}
+		err = fmt.Errorf("panicked at %s:%d: %s", frame.Function, frame.Line, what)
+	}()
+	return do()
 }

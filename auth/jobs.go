@@ -140,8 +140,8 @@ func (c *Core) RetryDeadJobs(ctx context.Context) (int, error) {
 
 // RunJobs runs due jobs, one at a time, until ctx ends, and hands what fails to
 // failed, which may be nil; a failed job is tried again, after 1, 2, 4 … seconds and
-// an hour at most, until it is given up (ErrJobDead). Run it in each replica. Of
-// a read-only core it only waits.
+// an hour at most, until it is given up (ErrJobDead). A job that panics has failed.
+// Run it in each replica. Of a read-only core it only waits.
 func (c *Core) RunJobs(ctx context.Context, failed func(error)) {
 	if c.readOnly {
 		<-ctx.Done()
@@ -152,7 +152,7 @@ func (c *Core) RunJobs(ctx context.Context, failed func(error)) {
 		next, err := c.RunDueJobs(ctx, failed)
 		if err == nil && c.now().After(sweep) {
 			sweep = c.now().Add(time.Hour)
-			_, err = c.sweepWhenDue(ctx)
+			err = guarded(func() error { _, err := c.sweepWhenDue(ctx); return err })
 		}
 		if err != nil && ctx.Err() == nil && failed != nil {
 			failed(err)
@@ -214,7 +214,7 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 	}
 	running, cancel := context.WithTimeout(ctx, jobTime)
 	began := time.Now()
-	failure := c.runJob(running, job)
+	failure := guarded(func() error { return c.runJob(running, job) })
 	// What is long and has come further did not fail: it goes on, behind the others.
 	goesOn := errors.Is(failure, errUnfinished) && errors.Is(running.Err(), context.DeadlineExceeded)
 	cancel()

@@ -53,19 +53,27 @@ func (c *Core) Login(ctx context.Context, in LoginInput) (*LoginPayload, error) 
 	if l.code.request == "" {
 		flight = newID() // not repeatable, so not to be shared either
 	}
-	result := c.logins.DoChan(flight, func() (any, error) {
-		c.work.Add(1)
-		defer c.work.Done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
-		defer cancel()
-		return c.login(ctx, l)
+	type answer struct {
+		payload *LoginPayload
+		err     error
+	}
+	answered := make(chan answer, 1)
+	c.work.Go(func() { // counted before it begins: Wait sees it
+		payload, err, _ := c.logins.Do(flight, func() (payload any, err error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+			defer cancel()
+			err = guarded(func() error { payload, err = c.login(ctx, l); return err })
+			return payload, err
+		})
+		if err != nil {
+			answered <- answer{err: err}
+			return
+		}
+		answered <- answer{payload: payload.(*LoginPayload)}
 	})
 	select {
-	case r := <-result:
-		if r.Err != nil {
-			return nil, r.Err
-		}
-		return r.Val.(*LoginPayload), nil
+	case a := <-answered:
+		return a.payload, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

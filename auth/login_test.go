@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -367,4 +368,79 @@ func TestSessionKeyIsTheNewestAndSealed(t *testing.T) {
 			t.Error("a sealed secret opens in another place")
 		}
 	})
+}
+
+// Who waits before the store is closed waits for every login that has been asked
+// for, also when its caller was gone before it began.
+func TestWaitSeesEveryLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	for i := range 300 {
+		c.Login(gone, LoginInput{Code: fmt.Sprintf("ming%d~1", i)})
+		c.Wait()
+		w.wechat.mu.Lock()
+		n := len(w.wechat.sent)
+		w.wechat.mu.Unlock()
+		if n != i+1 || len(w.records(t, kindUsers)) != i+1 {
+			t.Fatalf("login %d goes on after Wait", i)
+		}
+	}
+}
+
+// A panic under a login or a job is an error of that one: it says where it was, and
+// nothing of what it was about.
+func TestAPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	var none []string
+	mustTell := func(err error, what string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "panicked at github.com/miniprofile/miniprofile/auth.TestAPanicIsAnError") ||
+			strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "goroutine") {
+			t.Errorf("got error %v, want one that tells of %q", err, what)
+		}
+	}
+	for i, test := range []struct {
+		panics func(code string) error
+		tells  string
+	}{
+		{func(code string) error { panic("a secret: " + code) }, "string"},
+		{func(code string) error { panic(errors.New("a secret: " + code)) }, "*errors.errorString"},
+		{func(string) error { return errors.New(none[len(none)]) }, "index out of range"},
+	} {
+		w.wechat.fail = test.panics
+		_, err := c.Login(t.Context(), LoginInput{Code: fmt.Sprintf("ming~%d", i), RequestID: ptr("request-1")})
+		mustTell(err, test.tells)
+	}
+	w.wechat.fail = nil
+	p := c.mustLogin(t, "ming~good")
+
+	broken := true
+	w.wrapObjects = func(o drivers.Objects) drivers.Objects {
+		return deleteHook{o, func(next func() error) error {
+			if broken {
+				panic("a secret")
+			}
+			return next()
+		}}
+	}
+	worker := w.replica(t)
+	if err := worker.store.Commit(t.Context(), worker.removeLater(p.User.ID, newID(), c.now())); err != nil {
+		t.Fatal(err)
+	}
+	var failures []error
+	if _, err := worker.RunDueJobs(t.Context(), func(err error) { failures = append(failures, err) }); err != nil || len(failures) != 1 {
+		t.Fatalf("%v, %v", failures, err)
+	}
+	mustTell(failures[0], "string")
+	broken = false
+	w.clock.add(time.Minute)
+	worker.runJobs(t)
+	if n := len(w.records(t, kindJobs)); n != 0 {
+		t.Errorf("%d jobs are left", n)
+	}
 }
