@@ -394,7 +394,7 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	}
 	// Every code replaces the session_key: keep the newest answer's.
 	key := e.identityRecord.Key
-	if now.After(e.identity.SessionKeyAt) {
+	if !e.identity.hasNewerKey(now, c.now()) {
 		e.identity.SessionKey = c.seals.seal(key, person.SessionKey)
 		e.identity.SessionKeyAt = now
 	}

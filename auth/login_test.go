@@ -444,3 +444,51 @@ func TestAPanicIsAnError(t *testing.T) {
 		t.Errorf("%d jobs are left", n)
 	}
 }
+
+// The session_key of the newest login stays: on a replica whose clock is behind too,
+// and against a login that WeChat answered before and that commits after it.
+func TestTheNewestSessionKeyStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	w.configure = func(config *Config) {
+		config.Now = func() time.Time { return w.clock.now().Add(-10 * time.Second) }
+	}
+	behind := w.replica(t)
+	w.configure = nil
+	key := func() string {
+		t.Helper()
+		r, err := decode[identityRecord](w.records(t, kindIdentities)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.SessionKey
+	}
+	c.mustLogin(t, "ming~1")
+	for i, replica := range []*Core{behind, c, behind, c} {
+		before := key()
+		w.clock.add(time.Second)
+		replica.mustLogin(t, fmt.Sprintf("ming~%d", 2+i))
+		if key() == before {
+			t.Errorf("login %d: the key of the one before stayed", i)
+		}
+	}
+	var once sync.Once
+	newest := ""
+	w.wrapStore = func(s drivers.Store) drivers.Store {
+		return commitHook{s, func(ops []drivers.Op) {
+			if len(ops) > 1 { // the one that makes the session
+				once.Do(func() {
+					w.clock.add(time.Second)
+					c.mustLogin(t, "ming~faster")
+					newest = key()
+					w.clock.add(time.Second)
+				})
+			}
+		}}
+	}
+	w.replica(t).mustLogin(t, "ming~slower")
+	if newest == "" || key() != newest {
+		t.Error("a login that was overtaken put its key over a newer one")
+	}
+}

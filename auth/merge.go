@@ -69,7 +69,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 			return nil, err
 		}
 		// The code has replaced the session_key.
-		if now.After(identity.SessionKeyAt) {
+		if !identity.hasNewerKey(now, c.now()) {
 			identity.SessionKey, identity.SessionKeyAt = c.seals.seal(record.Key, proof.person.SessionKey), now
 			identity.User = a.uid
 			ops = append(ops, drivers.Replace(record, encode(identity), time.Time{}))

@@ -256,7 +256,7 @@ func (c *Core) CheckSessionKey(ctx context.Context, accessToken string, reset bo
 			return nil, err
 		}
 		r, err := decode[identityRecord](records[0])
-		if err != nil || r.SessionKeyAt.After(now) {
+		if err != nil || r.hasNewerKey(now, c.now()) {
 			return nil, err // a login was faster
 		}
 		r.SessionKey, r.SessionKeyAt = c.seals.seal(records[0].Key, fresh), now

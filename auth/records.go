@@ -209,6 +209,14 @@ func phoneKey(p phoneNumber) drivers.Key {
 	return drivers.Key{Kind: kindPhones, ID: hashID(p.CountryCode, p.Number)}
 }
 
+// hasNewerKey reports whether the stored session_key came later from WeChat than one
+// that came at a moment: from a call that went on at the same time and was faster. A
+// key of a moment yet to come is of a replica whose clock is ahead: that tells nothing,
+// and the one who writes last is right.
+func (r identityRecord) hasNewerKey(came, now time.Time) bool {
+	return r.SessionKeyAt.After(came) && !r.SessionKeyAt.After(now)
+}
+
 // signsIn reports whether a session that is in time lets the user in: the account
 // is neither deleted nor merged, nor was it since the session began.
 func (r userRecord) signsIn(s sessionRecord) bool {
