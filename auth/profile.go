@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -238,10 +239,14 @@ func checkPreferences(text json.RawMessage) (json.RawMessage, error) {
 		return nil, &InvalidError{"preferences", fmt.Sprintf("has more than %d bytes", MaxPreferences)}
 	}
 	d, depth := json.NewDecoder(bytes.NewReader(b.Bytes())), 0
+	d.UseNumber() // 1e999 is no float64, and good JSON
 	for {
 		t, err := d.Token()
-		if err != nil {
-			return b.Bytes(), nil // the end
+		switch {
+		case errors.Is(err, io.EOF):
+			return b.Bytes(), nil
+		case err != nil:
+			return nil, &InvalidError{"preferences", "no JSON object"}
 		}
 		switch t {
 		case json.Delim('{'), json.Delim('['):

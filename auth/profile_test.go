@@ -218,3 +218,32 @@ func TestUpdatesAtOnceLoseNothing(t *testing.T) {
 		t.Errorf("%d won", wins)
 	}
 }
+
+// Numbers that no program may hold are good JSON all the same: they come back as they
+// were sent, and hide nothing of what stands after them.
+func TestPreferencesWithStrangeNumbers(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		const text = `{"a":[1e999,-1e999,1e-999,123456789012345678901234567890,1.50,-0,0.1e+1]}`
+		c.update(t, token, UpdateProfileInput{Preferences: set(json.RawMessage(text))})
+		me, err := w.replica(t).Me(t.Context(), token)
+		if err != nil || string(me.Preferences) != text {
+			t.Errorf("preferences are %s, %v", me.Preferences, err)
+		}
+		if exported, err := c.Export(t.Context(), me); err != nil || !strings.Contains(string(exported), text) {
+			t.Errorf("exported %s, %v", exported, err)
+		}
+		for _, levels := range []int{MaxPreferencesDepth - 1, MaxPreferencesDepth} {
+			deep := `{"x":1e999,"a":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`
+			_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Preferences: set(json.RawMessage(deep))})
+			if levels < MaxPreferencesDepth && err != nil {
+				t.Error(err)
+			}
+			if levels == MaxPreferencesDepth {
+				mustBeInvalid(t, err, "preferences")
+			}
+		}
+	})
+}
