@@ -591,6 +591,7 @@ func TestAnErasureTakesWhatAMergeHasLeft(t *testing.T) {
 			t.Errorf("%d %s are left", n, kind)
 		}
 	}
+	w.clock.add(sweepTime) // the job that looks after the picture that moved
 	c.runJobs(t)
 	w.mustHoldNothingOf(t, keep.User.ID)
 	w.mustHoldNothingOf(t, other.User.ID, "nick of hong", "13900139000")
