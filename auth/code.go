@@ -42,13 +42,9 @@ const (
 	codeFailed = "failed" // WeChat refused it, or what it gave is lost
 )
 
-const (
-	// codeUsed is how long a used code is remembered. WeChat forgets it after five
-	// minutes, so an hour is ample.
-	codeUsed = time.Hour
-	// maxCode bounds a code in bytes; WeChat's have 32.
-	maxCode = 256
-)
+// codeUsed is how long a used code is remembered. WeChat forgets it after five
+// minutes, so an hour is ample.
+const codeUsed = time.Hour
 
 // loginCode is a code of wx.login.
 func loginCode(app, text, request string) code {
@@ -61,7 +57,7 @@ func phoneCode(app, text, request string) code {
 }
 
 // isCode reports whether a text can be a code at all.
-func isCode(text string) bool { return text != "" && len(text) <= maxCode && visibleASCII(text) }
+func isCode(text string) bool { return text != "" && len(text) <= MaxCode && VisibleASCII(text) }
 
 // claim takes the right to send a code to WeChat. It returns a record when the
 // code has a request and its call has been done before, and ErrCodeRejected when the

@@ -178,15 +178,3 @@ func (c *Core) tradeForMerchant(ctx context.Context, k code) (person WeChatSessi
 	}
 	return person, err
 }
-
-func isAppID(s string) bool {
-	if len(s) < 1 || len(s) > 64 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
@@ -92,7 +91,7 @@ func (c *Core) parseLogin(in LoginInput) (l login, err error) {
 		return l, &InvalidError{"code", "empty"}
 	case !isCode(in.Code):
 		return l, &InvalidError{"code", "no code of wx.login"}
-	case in.AppID != nil && !slices.Contains(c.apps, *in.AppID) && (c.wechat.Component() == "" || !isAppID(*in.AppID)):
+	case in.AppID != nil && !slices.Contains(c.apps, *in.AppID) && (c.wechat.Component() == "" || !IsAppID(*in.AppID)):
 		return l, notOurApp
 	case in.AppID != nil:
 		app = *in.AppID
@@ -102,7 +101,7 @@ func (c *Core) parseLogin(in LoginInput) (l login, err error) {
 		return l, &InvalidError{"appId", "needed: this server has several apps"}
 	}
 	if in.RequestID != nil {
-		if id := *in.RequestID; id == "" || len(id) > 64 || !visibleASCII(id) {
+		if id := *in.RequestID; id == "" || len(id) > 64 || !VisibleASCII(id) {
 			return l, &InvalidError{"requestId", "not 1 to 64 printable ASCII characters without spaces"}
 		}
 		request = hashID(*in.RequestID)
@@ -399,8 +398,4 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		e.identity.SessionKeyAt = now
 	}
 	return append(ops, drivers.Replace(e.identityRecord, encode(e.identity), time.Time{}))
-}
-
-func visibleASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }

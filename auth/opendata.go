@@ -23,9 +23,6 @@ type ImportWeChatProfileInput struct {
 // ImportWeChatProfilePayload is what ImportWeChatProfile gives.
 type ImportWeChatProfilePayload struct{ User *User }
 
-// maxOpenData bounds rawData and encryptedData in bytes; WeChat's have some 600.
-const maxOpenData = 8 << 10
-
 // ImportWeChatProfile sets nickname, gender and region to what WeChat told the
 // client, where they are empty. The data is proved by the session_key, or refused.
 // A picture is not fetched: the client uploads it. The placeholder nickname that
@@ -142,9 +139,6 @@ func (in UpdateProfileInput) missing(r userRecord) (out UpdateProfileInput, need
 
 // openData decrypts what the client sent of the caller.
 func (c *Core) openData(ctx context.Context, by caller, data, iv string) (OpenData, error) {
-	if len(data) > maxOpenData || len(iv) > 64 {
-		return OpenData{}, &InvalidError{"encryptedData", "too long"}
-	}
 	who, err := c.person(by)
 	if err != nil {
 		return OpenData{}, err
@@ -169,9 +163,6 @@ func (c *Core) openData(ctx context.Context, by caller, data, iv string) (OpenDa
 
 // rawData checks what the client sent of the caller.
 func (c *Core) rawData(ctx context.Context, by caller, text, signature string) (OpenData, error) {
-	if len(text) > maxOpenData || len(signature) > 64 {
-		return OpenData{}, &InvalidError{"rawData", "too long"}
-	}
 	who, err := c.person(by)
 	if err != nil {
 		return OpenData{}, err

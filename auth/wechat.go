@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -77,6 +78,21 @@ type WeChat interface {
 	// RawData checks the signature of rawData under the session_key and reads it.
 	// Errors as in OpenData, for the fields rawData and signature.
 	RawData(sessionKey, rawData, signature string) (OpenData, error)
+}
+
+// MaxCode bounds a code in bytes: that of wx.login has 32, that of a phone button 64.
+const MaxCode = 256
+
+// IsAppID reports whether s may be an AppID: 1 to 64 of A-Z a-z 0-9 _ -.
+func IsAppID(s string) bool {
+	return len(s) >= 1 && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' || r == '-')
+	})
+}
+
+// VisibleASCII reports whether s is visible ASCII throughout, without spaces.
+func VisibleASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // WeChatSession is WeChat's answer to a login code.

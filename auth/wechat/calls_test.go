@@ -378,7 +378,7 @@ func TestCallsNeverMade(t *testing.T) {
 		{refused(c.AccessToken(ctx, "wxanother")), auth.ErrMisconfigured},
 		{refused(c.ResetSessionKey(ctx, testToken, testOpenID, testSecret)), auth.ErrSessionKeyStale},
 		{refused(c.PhoneNumber(ctx, testToken, testApp, "")), auth.ErrCodeRejected},
-		{refused(c.PhoneNumber(ctx, testToken, testApp, strings.Repeat("c", MaxCode+1))), auth.ErrCodeRejected},
+		{refused(c.PhoneNumber(ctx, testToken, testApp, strings.Repeat("c", auth.MaxCode+1))), auth.ErrCodeRejected},
 		{refused(c.ComponentToken(ctx, "")), auth.ErrTicketRejected},
 		{refused(c.ComponentToken(ctx, long)), auth.ErrTicketRejected},
 		{refused(c.QueryAuthorization(ctx, testToken, "")), auth.ErrNotAuthorized},

@@ -65,8 +65,8 @@ func New(config Config) (*Client, error) {
 		c.apps[appID] = secret
 	}
 	for appID, keys := range config.Push {
-		if err := checkAppID(appID); err != nil {
-			return nil, fmt.Errorf("wechat: an app of push: %w", err)
+		if !auth.IsAppID(appID) {
+			return nil, fmt.Errorf("wechat: an app of push: %w", errAppID)
 		}
 		opened, err := newDoor(appID, keys)
 		if err != nil {

@@ -84,7 +84,7 @@ func (a *authorization) check(at *endpoint) (auth.Authorization, error) {
 	switch {
 	case err != nil:
 		return auth.Authorization{}, err
-	case checkAppID(a.AppID) != nil:
+	case !auth.IsAppID(a.AppID):
 		return auth.Authorization{}, at.lacks("reply without a proper AppID")
 	case !isToken(a.RefreshToken):
 		return auth.Authorization{}, at.lacks("reply without a proper refresh token")
@@ -119,7 +119,7 @@ func (c *Client) AuthorizerToken(ctx context.Context, token, appID, refreshToken
 	switch {
 	case c.component == nil:
 		return auth.Authorization{}, authorizerToken.refused("no component here", auth.ErrMisconfigured)
-	case checkAppID(appID) != nil || !isToken(refreshToken):
+	case !auth.IsAppID(appID) || !isToken(refreshToken):
 		return auth.Authorization{}, authorizerToken.refused("no merchant's app", auth.ErrNotAuthorized)
 	}
 	var r struct {
@@ -146,7 +146,7 @@ func (c *Client) ComponentCodeToSession(ctx context.Context, token, appID, code 
 	switch {
 	case c.component == nil:
 		return auth.WeChatSession{}, componentSession.refused("no component here", auth.ErrMisconfigured)
-	case checkAppID(appID) != nil:
+	case !auth.IsAppID(appID):
 		return auth.WeChatSession{}, componentSession.refused("no merchant's app", auth.ErrNotAuthorized)
 	}
 	if err := componentSession.checkCode(code); err != nil {

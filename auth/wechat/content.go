@@ -79,7 +79,7 @@ func (c *Client) CheckPicture(ctx context.Context, token, openID, pictureURL str
 	}{pictureURL, mediaPicture, 2, sceneProfile, openID}, &r, token, openID, pictureURL); err != nil {
 		return "", err
 	}
-	if r.TraceID == "" || len(r.TraceID) > MaxID || !printable(r.TraceID) {
+	if r.TraceID == "" || len(r.TraceID) > MaxID || !auth.VisibleASCII(r.TraceID) {
 		return "", pictureCheck.lacks("reply without a proper trace_id")
 	}
 	return r.TraceID, nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/miniprofile/miniprofile/auth"
 )
 
 // PushKeys are what the console of an app, or of the third-party platform, shows
@@ -39,8 +41,8 @@ func ParsePush(s string) (map[string]PushKeys, error) {
 		if _, ok := apps[appID]; ok {
 			return nil, fmt.Errorf("app %d: its AppID is there twice", i+1)
 		}
-		if err := checkAppID(appID); err != nil {
-			return nil, fmt.Errorf("app %d: %w", i+1, err)
+		if !auth.IsAppID(appID) {
+			return nil, fmt.Errorf("app %d: %w", i+1, errAppID)
 		}
 		if _, err := newDoor(appID, keys); err != nil {
 			return nil, fmt.Errorf("app %d: %w", i+1, err)
@@ -93,7 +95,7 @@ func (c *ComponentConfig) check() (*door, error) {
 // newDoor checks keys and makes the door of the pushes sealed for owner.
 func newDoor(owner string, keys PushKeys) (*door, error) {
 	d := &door{owner: owner, token: keys.Token}
-	if t := keys.Token.reveal(); t == "" || len(t) > 128 || !printable(t) {
+	if t := keys.Token.reveal(); t == "" || len(t) > 128 || !auth.VisibleASCII(t) {
 		return nil, errors.New("a push Token is 1 to 128 visible ASCII characters")
 	}
 	for i, secret := range []Secret{keys.AESKey, keys.PreviousAESKey} {

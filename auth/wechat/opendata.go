@@ -14,9 +14,9 @@ import (
 	"github.com/miniprofile/miniprofile/auth"
 )
 
-// MaxOpenData bounds rawData and encryptedData, in bytes; the known ones have
-// some hundreds.
-const MaxOpenData = 16 << 10
+// MaxOpenData bounds rawData and encryptedData, in bytes; WeChat's have
+// some 600.
+const MaxOpenData = 8 << 10
 
 // OpenData opens encryptedData: AES-128-CBC under the session_key. See
 // DOC/miniprogram/dev/framework/open-ability/signature.
@@ -102,7 +102,7 @@ func readOpenData(plain []byte) (auth.OpenData, watermark, bool) {
 		return auth.OpenData{}, watermark{}, false
 	}
 	for _, id := range []text{r.OpenID, r.UnionID} {
-		if len(id) > MaxID || !printable(string(id)) {
+		if len(id) > MaxID || !auth.VisibleASCII(string(id)) {
 			return auth.OpenData{}, watermark{}, false
 		}
 	}

@@ -173,7 +173,7 @@ func checkOpened(t *testing.T, got auth.OpenData, err error, key string) {
 	var invalid *auth.InvalidError
 	switch {
 	case err == nil:
-		if len(got.OpenID) > MaxID || !printable(got.OpenID+got.UnionID) || got.Gender < 0 || got.Gender > 2 {
+		if len(got.OpenID) > MaxID || !auth.VisibleASCII(got.OpenID+got.UnionID) || got.Gender < 0 || got.Gender > 2 {
 			t.Fatalf("accepted %+v", got)
 		}
 	case !errors.Is(err, auth.ErrSessionKeyStale) && !errors.As(err, &invalid), got != (auth.OpenData{}):

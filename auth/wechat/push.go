@@ -42,7 +42,7 @@ func rejected(reason string) error {
 // door finds the door for an address; a merchant's app has the platform's.
 func (c *Client) door(appID string) (*door, error) {
 	d := c.doors[appID]
-	if d == nil && c.component != nil && checkAppID(appID) == nil {
+	if d == nil && c.component != nil && auth.IsAppID(appID) {
 		// An own app without push settings is nobody's merchant.
 		if _, own := c.apps[appID]; !own {
 			d = c.doors[c.component.AppID]
@@ -65,7 +65,7 @@ func (c *Client) EchoPush(appID string, query url.Values) (string, error) {
 	switch {
 	case !d.signed(query, "signature", ""):
 		return "", rejected("wrong signature")
-	case echo == "" || len(echo) > 256 || !printable(echo):
+	case echo == "" || len(echo) > 256 || !auth.VisibleASCII(echo):
 		return "", rejected("no proper echostr")
 	}
 	return echo, nil
@@ -148,7 +148,7 @@ func (d *door) push(appID string, told message) (auth.Push, error) {
 	if s, err := strconv.ParseInt(told["createtime"], 10, 64); err == nil && s > 0 {
 		p.At = time.Unix(min(s, 1<<40), 0)
 	}
-	if len(p.OpenID) > MaxID || !printable(p.OpenID) || len(p.TraceID) > MaxID || !printable(p.TraceID) {
+	if len(p.OpenID) > MaxID || !auth.VisibleASCII(p.OpenID) || len(p.TraceID) > MaxID || !auth.VisibleASCII(p.TraceID) {
 		return auth.Push{}, rejected("malformed openid or trace_id")
 	}
 	if kind := told["infotype"]; kind != "" {
@@ -156,7 +156,7 @@ func (d *door) push(appID string, told message) (auth.Push, error) {
 	}
 	switch app := told["appid"]; {
 	case app == "" || app == appID:
-	case d.platform && appID == d.owner && checkAppID(app) == nil:
+	case d.platform && appID == d.owner && auth.IsAppID(app):
 		p.AppID = app // one address for all merchants
 	default:
 		return auth.Push{}, rejected("about another app")
@@ -194,7 +194,7 @@ func (d *door) platformPush(p auth.Push, kind string, told message) (auth.Push, 
 	default:
 		return p, nil
 	}
-	if checkAppID(p.AppID) != nil || p.Event != auth.PushUnauthorized && !isToken(p.Secret) {
+	if !auth.IsAppID(p.AppID) || p.Event != auth.PushUnauthorized && !isToken(p.Secret) {
 		return auth.Push{}, rejected("not what its InfoType must bring")
 	}
 	return p, nil

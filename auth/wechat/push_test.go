@@ -443,7 +443,7 @@ func FuzzPush(f *testing.F) {
 				if !errors.Is(err, auth.ErrPushRejected) || fmt.Sprint(fields(p)) != fmt.Sprint(fields(auth.Push{})) || len(err.Error()) > 100 {
 					t.Fatalf("%v with %q", err, fields(p))
 				}
-			case p.ID == "" || p.AppID == "" || len(p.OpenID) > MaxID || !printable(p.OpenID+p.TraceID+p.Secret+p.AppID) || len(p.Revoked) > 64:
+			case p.ID == "" || p.AppID == "" || len(p.OpenID) > MaxID || !auth.VisibleASCII(p.OpenID+p.TraceID+p.Secret+p.AppID) || len(p.Revoked) > 64:
 				t.Fatalf("accepted %q", fields(p))
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/miniprofile/miniprofile/auth"
 )
 
 // Secret holds an AppSecret, or a Token or EncodingAESKey of push. However it is printed, logged or encoded, by
@@ -67,30 +69,15 @@ func ParseApps(s string) (map[string]Secret, error) {
 }
 
 func checkApp(appID, secret string) error {
-	if err := checkAppID(appID); err != nil {
-		return err
-	}
-	if secret == "" {
+	switch {
+	case !auth.IsAppID(appID):
+		return errAppID
+	case secret == "":
 		return errors.New("its AppSecret is empty")
-	}
-	if !printable(secret) {
+	case !auth.VisibleASCII(secret):
 		return errors.New("its AppSecret holds a space or something unprintable")
 	}
 	return nil
 }
 
-func checkAppID(appID string) error {
-	if len(appID) < 1 || len(appID) > 64 || strings.ContainsFunc(appID, notWordRune) {
-		return errors.New("an AppID is 1 to 64 of A-Z a-z 0-9 _ -")
-	}
-	return nil
-}
-
-func notWordRune(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' || r == '-')
-}
-
-// printable reports whether s is visible ASCII throughout.
-func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
-}
+var errAppID = errors.New("an AppID is 1 to 64 of A-Z a-z 0-9 _ -")

@@ -8,12 +8,8 @@ import (
 	"github.com/miniprofile/miniprofile/auth"
 )
 
-const (
-	// MaxCode bounds a login code, in bytes; far more than WeChat's have.
-	MaxCode = 512
-	// MaxID bounds an openid or unionid, in bytes; the known ones have 28.
-	MaxID = 128
-)
+// MaxID bounds an openid or unionid, in bytes; the known ones have 28.
+const MaxID = 128
 
 var code2Session = endpoint{name: "jscode2session", path: "/sns/jscode2session", means: map[int]error{
 	40001: auth.ErrMisconfigured, // there is no token here: it is the AppSecret
@@ -24,7 +20,7 @@ var code2Session = endpoint{name: "jscode2session", path: "/sns/jscode2session",
 // DOC/miniprogram/dev/server/API/user-login/api_code2session, where DOC is
 // https://developers.weixin.qq.com.
 //
-// Every error is an *Error. A code that is empty or longer than MaxCode is
+// Every error is an *Error. A code that is empty or longer than auth.MaxCode is
 // auth.ErrCodeRejected without asking WeChat; an appID that the client was not
 // made with is auth.ErrMisconfigured, and a bug in the caller. Of a session
 // returned, OpenID is not empty, the ids are visible ASCII of at most MaxID
@@ -47,7 +43,7 @@ func (c *Client) CodeToSession(ctx context.Context, appID, code string) (auth.We
 
 // checkCode refuses what cannot be a code.
 func (at *endpoint) checkCode(code string) error {
-	if code == "" || len(code) > MaxCode {
+	if code == "" || len(code) > auth.MaxCode {
 		return at.refused("code empty or too long", auth.ErrCodeRejected)
 	}
 	return nil
@@ -77,9 +73,9 @@ func readSession(at *endpoint, status int, body []byte, hidden ...string) (auth.
 	switch {
 	case r.OpenID == "":
 		wrong = "reply without openid"
-	case len(r.OpenID) > MaxID || !printable(r.OpenID):
+	case len(r.OpenID) > MaxID || !auth.VisibleASCII(r.OpenID):
 		wrong = "reply with a malformed openid"
-	case len(r.UnionID) > MaxID || !printable(r.UnionID):
+	case len(r.UnionID) > MaxID || !auth.VisibleASCII(r.UnionID):
 		wrong = "reply with a malformed unionid"
 	case !isSessionKey(r.SessionKey):
 		wrong = "reply without a proper session_key"

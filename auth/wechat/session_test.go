@@ -176,7 +176,7 @@ func FuzzReply(f *testing.F) {
 			return
 		}
 		if status != 200 || s.OpenID == "" || len(s.OpenID) > MaxID || len(s.UnionID) > MaxID ||
-			!printable(s.OpenID+s.UnionID) || !isSessionKey(s.SessionKey) {
+			!auth.VisibleASCII(s.OpenID+s.UnionID) || !isSessionKey(s.SessionKey) {
 			t.Fatalf("accepted %+v", s)
 		}
 	})

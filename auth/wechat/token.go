@@ -58,4 +58,4 @@ func (l lifetime) token(at *endpoint, value string) (auth.Token, error) {
 	return auth.Token{Value: value, Life: life}, nil
 }
 
-func isToken(s string) bool { return s != "" && len(s) <= MaxToken && printable(s) }
+func isToken(s string) bool { return s != "" && len(s) <= MaxToken && auth.VisibleASCII(s) }
