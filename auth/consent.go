@@ -69,7 +69,11 @@ type WithdrawConsentPayload struct{ User *User }
 //
 // Errors: ErrUnauthenticated, ErrUpstream, or an *InvalidError for the field that is wrong.
 func (c *Core) RecordConsent(ctx context.Context, accessToken string, in RecordConsentInput) (*RecordConsentPayload, error) {
-	user, err := c.change(ctx, accessToken, nil, &in.Consent, func(caller, *account) ([]drivers.Op, []string, error) { return nil, nil, nil })
+	by, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	user, err := c.change(ctx, by, true, nil, &in.Consent, func(caller, *account) ([]drivers.Op, []string, error) { return nil, nil, nil })
 	if err != nil {
 		return nil, fmt.Errorf("record consent: %w", err)
 	}
@@ -120,54 +124,6 @@ func (c *Core) Consents(ctx context.Context, u *User) ([]*Consent, error) {
 		list = append(list, &Consent{r.Scope, r.Purpose, r.Policy, r.Granted, r.Withdrawn})
 	}
 	return list, nil
-}
-
-// account is the caller's account, as it was read.
-func (by caller) account() (account, error) {
-	r, err := decode[userRecord](by.record)
-	return account{uid: by.user.ID, record: by.record, user: r, there: true}, err
-}
-
-// change is one change of the caller's account in one commit: what apply does to
-// the account, the consent that came with it, and the audit of both. needs are the
-// scopes of data that apply sets, for which there must be a consent where the
-// operator demands one. apply returns further ops and the names of the fields that
-// are now different; it may be called again. Where nothing differs, nothing is written.
-func (c *Core) change(ctx context.Context, accessToken string, needs []ConsentScope, consent *ConsentInput,
-	apply func(by caller, a *account) ([]drivers.Op, []string, error)) (user *User, err error) {
-	if consent, err = checkConsent(consent); err != nil {
-		return nil, err
-	}
-	err = c.transact(ctx, func() ([]drivers.Op, error) {
-		by, err := c.authenticate(ctx, accessToken)
-		if err != nil {
-			return nil, err
-		}
-		user = by.user
-		a, err := by.account()
-		if err != nil {
-			return nil, err
-		}
-		now := c.now()
-		ops, err := c.grant(ctx, by, consent, needs, now)
-		if err != nil {
-			return nil, err
-		}
-		more, fields, err := apply(by, &a)
-		if err != nil || len(fields) == 0 && len(more) == 0 {
-			return ops, err
-		}
-		ops = append(ops, more...)
-		if len(fields) > 0 {
-			a.user.Version++
-			a.user.Updated = now
-			ops = append(ops, drivers.Replace(a.record, encode(a.user), time.Time{}))
-			user = c.view(a.uid, by.user.session, a.user)
-		}
-		return ops, nil
-	})
-	c.wakeJobs()
-	return user, err
 }
 
 // grant makes the ops that record a consent, and demands one to each of needs

@@ -20,7 +20,7 @@ func (c *Core) Me(ctx context.Context, accessToken string) (*User, error) {
 
 // caller is who sends a request.
 type caller struct {
-	session  string // uid.sid
+	token    *checkedToken
 	user     *User
 	profile  userRecord
 	record   drivers.Record // of the user
@@ -64,7 +64,7 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		last = &seen{user.Revision, r, c.view(uid, sid, r)}
 		token.seen.Store(last)
 	}
-	return caller{token.session, last.user, last.record, user, session}, nil
+	return caller{token, last.user, last.record, user, session}, nil
 }
 
 // person is whom WeChat knows the caller as: the identity that signed in.

@@ -75,7 +75,7 @@ func (c *Core) ImportWeChatProfile(ctx context.Context, accessToken string, in I
 			return nil, fmt.Errorf("import profile: %w", err)
 		}
 	}
-	user, err := c.change(ctx, accessToken, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+	user, err := c.change(ctx, by, false, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 		update := update
 		if !in.Overwrite {
 			update, _ = update.missing(a.user)

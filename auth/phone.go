@@ -46,7 +46,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 	case !in.Code.Given && (in.EncryptedData == nil || in.IV == nil):
 		return nil, &InvalidError{"code", "needed, or encryptedData and iv"}
 	case in.Code.Given && in.Code.To == nil:
-		user, err := c.change(ctx, accessToken, nil, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+		user, err := c.change(ctx, by, true, nil, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 			ops, cleared, err := c.clear(ctx, a, ScopePhone, c.now())
 			if err != nil || !cleared {
 				return nil, nil, err
@@ -78,7 +78,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 		return nil, fmt.Errorf("bind phone number: %w", err)
 	}
 	phone := phoneNumber(number)
-	user, err := c.change(ctx, accessToken, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+	user, err := c.change(ctx, by, false, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 		return c.bindPhone(ctx, by, a, phone, in.Move)
 	})
 	if err != nil {

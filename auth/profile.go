@@ -62,11 +62,7 @@ type UpdateProfilePayload struct{ User *User }
 // ErrContentRejected, ErrRateLimited, ErrUpstream, or an *InvalidError for the
 // field that is wrong.
 func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateProfileInput) (*UpdateProfilePayload, error) {
-	token, err := c.tokens.check(accessToken)
-	if err != nil {
-		return nil, err
-	}
-	before, err := c.resume(ctx, token)
+	before, err := c.authenticate(ctx, accessToken)
 	if err != nil {
 		return nil, err
 	}
@@ -104,65 +100,45 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 			return nil, err
 		}
 	}
-	var user *User
-	caller, fresh := before, stored == nil // storing a picture takes long
-	err = c.transact(ctx, func() ([]drivers.Op, error) {
-		if !fresh {
-			if caller, err = c.resume(ctx, token); err != nil {
-				return nil, err
-			}
+	fresh := stored == nil // storing a picture takes long
+	user, err := c.change(ctx, before, fresh, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+		if in.IfVersion != nil && *in.IfVersion != a.user.Version {
+			return nil, nil, ErrConflict
 		}
-		fresh = false
-		user = caller.user
-		if in.IfVersion != nil && *in.IfVersion != user.Version {
-			return nil, ErrConflict
-		}
-		r, now := caller.profile, c.now()
-		ops, err := c.grant(ctx, caller, consent, needs, now)
-		if err != nil {
-			return nil, err
-		}
-		old := r.Avatar
-		fields := r.apply(in, stored, c.newPictureStatus())
+		old, now := a.user.Avatar, c.now()
+		fields := a.user.apply(in, stored, c.newPictureStatus())
 		if len(fields) == 0 {
-			return ops, nil
+			return nil, nil, nil
 		}
-		r.Version++
-		r.Updated = now
-		user = c.view(user.ID, user.session, r)
-		ops = append(ops,
-			drivers.Replace(caller.record, encode(r), time.Time{}),
-			audited(user.ID, auditRecord{At: now, Event: ProfileUpdated, Session: user.session, Fields: fields}),
-		)
+		ops := []drivers.Op{audited(a.uid, auditRecord{At: now, Event: ProfileUpdated, Session: by.user.session, Fields: fields})}
 		if in.Avatar.Given && old != nil {
-			ops = append(ops, c.removeLater(user.ID, old.ID, now.Add(c.oldLife)))
+			ops = append(ops, c.removeLater(a.uid, old.ID, now.Add(c.oldLife)))
 		}
 		if stored != nil {
 			// Only while the job that would remove the new picture has not begun may
 			// the profile name it.
 			op, err := c.keep(ctx, stored)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			checks, err := c.checkLater(caller, stored.id, now)
+			checks, err := c.checkLater(by, stored.id, now)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			ops = append(append(ops, op), checks...)
 		}
 		if uploaded != nil {
 			used, err := c.use(ctx, uploaded, stored.id)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			ops = append(ops, used...)
 		}
-		return ops, nil
+		return ops, fields, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("update profile: %w", err)
 	}
-	c.wakeJobs()
 	return &UpdateProfilePayload{user}, nil
 }
 
