@@ -197,6 +197,10 @@ type fakeWeChat struct {
 	component  string
 	tickets    int                 // asked for
 	openData   map[string]OpenData // by encryptedData, or rawData
+	unfit      string              // encryptedData that fits no key
+	opening    func(data string)   // when set, is called by OpenData first
+	made       func(string) bool   // when set, says what WeChat has encrypted; else all of openData
+	madeFails  error               // of MadeEncrypted
 	texted     []string
 }
 
@@ -376,10 +380,24 @@ func (f *fakeWeChat) EchoPush(_ string, query url.Values) (string, error) {
 	return query.Get("echostr"), nil
 }
 
+func (f *fakeWeChat) MadeEncrypted(_ context.Context, token, data string) (bool, error) {
+	if err := f.uses(token); err != nil {
+		return false, err
+	}
+	if f.made != nil {
+		return f.made(data), f.madeFails
+	}
+	_, ok := f.openData[data]
+	return ok, f.madeFails
+}
+
 func (f *fakeWeChat) OpenData(_, key, data, _ string) (OpenData, error) {
+	if f.opening != nil {
+		f.opening(data)
+	}
 	told, ok := f.openData[data]
 	switch {
-	case f.staleKey || key == "":
+	case f.staleKey || key == "" || data == f.unfit:
 		return told, ErrSessionKeyStale
 	case !ok:
 		return told, &InvalidError{"encryptedData", "malformed"}

@@ -143,14 +143,8 @@ func (c *Core) openData(ctx context.Context, by caller, data, iv string) (OpenDa
 	if err != nil {
 		return OpenData{}, err
 	}
-	key, err := c.sessionKeyOf(ctx, who)
-	if err != nil {
-		return OpenData{}, err
-	}
-	told, err := c.wechat.OpenData(who.App, key, data, iv)
+	told, err := c.withSessionKey(ctx, who, func(key string) (OpenData, error) { return c.wechat.OpenData(who.App, key, data, iv) })
 	switch age := c.now().Sub(told.At); {
-	case errors.Is(err, ErrSessionKeyStale):
-		return told, errStaleKey()
 	case err != nil:
 		return told, err
 	case age > openDataLife || age < -time.Minute:
@@ -167,15 +161,56 @@ func (c *Core) rawData(ctx context.Context, by caller, text, signature string) (
 	if err != nil {
 		return OpenData{}, err
 	}
-	key, err := c.sessionKeyOf(ctx, who)
+	return c.withSessionKey(ctx, who, func(key string) (OpenData, error) { return c.wechat.RawData(key, text, signature) })
+}
+
+// withSessionKey opens data of a person with their session_key. A key that does
+// not fit is forgotten, and nothing is told of data whose key is forgotten or
+// replaced by then, however many ask at once.
+//
+// That is not for tidiness. AES-CBC tells nobody who made the data: whoever may
+// ask again and again whether some fits the key can make data that does. So a key
+// answers no once, and only a login brings another, which an honest client needs
+// then anyway.
+func (c *Core) withSessionKey(ctx context.Context, who identityName, open func(key string) (OpenData, error)) (OpenData, error) {
+	if c.readOnly {
+		return OpenData{}, fmt.Errorf("session_key: %w", ErrReadOnly) // it could not be forgotten
+	}
+	place := identityKey(who.App, who.OpenID)
+	records, err := c.get(ctx, place)
 	if err != nil {
 		return OpenData{}, err
 	}
-	told, err := c.wechat.RawData(key, text, signature)
-	if errors.Is(err, ErrSessionKeyStale) {
-		return told, errStaleKey()
+	key, used, err := c.sessionKeyIn(records[0])
+	if err != nil {
+		return OpenData{}, err
 	}
-	return told, err
+	told, failure := open(key)
+	stale := errors.Is(failure, ErrSessionKeyStale)
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
+		records, err := c.get(ctx, place)
+		if err != nil {
+			return nil, err
+		}
+		_, now, err := c.sessionKeyIn(records[0])
+		switch {
+		case err != nil:
+			return nil, err
+		case now.SessionKey != used.SessionKey:
+			return nil, errStaleKey()
+		case !stale:
+			return nil, nil
+		}
+		now.SessionKey, now.SessionKeyAt = "", time.Time{}
+		return []drivers.Op{drivers.Replace(records[0], encode(now), time.Time{})}, nil
+	})
+	switch {
+	case err != nil:
+		return OpenData{}, err
+	case stale:
+		return OpenData{}, errStaleKey()
+	}
+	return told, failure
 }
 
 func errStaleKey() error {
@@ -188,18 +223,24 @@ func (c *Core) sessionKeyOf(ctx context.Context, who identityName) (string, erro
 	if err != nil {
 		return "", err
 	}
-	if !records[0].Exists() {
-		return "", errStaleKey()
+	key, _, err := c.sessionKeyIn(records[0])
+	return key, err
+}
+
+// sessionKeyIn returns the session_key that an identity has, and the identity.
+func (c *Core) sessionKeyIn(record drivers.Record) (string, identityRecord, error) {
+	if !record.Exists() {
+		return "", identityRecord{}, errStaleKey()
 	}
-	r, err := decode[identityRecord](records[0])
+	r, err := decode[identityRecord](record)
 	if err != nil {
-		return "", err
+		return "", r, err
 	}
-	key, err := c.seals.open(records[0].Key, r.SessionKey)
+	key, err := c.seals.open(record.Key, r.SessionKey)
 	if err != nil {
-		return "", errStaleKey() // the secret was changed; a login brings another key
+		return "", r, errStaleKey() // forgotten, or the secret was changed; a login brings another
 	}
-	return key, nil
+	return key, r, nil
 }
 
 // CheckSessionKey asks WeChat whether the caller's session_key is still good;

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -27,7 +28,8 @@ const openDataLife = 10 * time.Minute
 
 // BindPhoneNumber makes a number that WeChat vouches for the caller's, or takes
 // the caller's away. A number is that of one account: where another has it,
-// nothing happens without Move. Like a login's, a code is claimed before it goes
+// nothing happens without Move, and what was encrypted for an older client moves
+// none: that is a weaker proof. Like a login's, a code is claimed before it goes
 // to WeChat; within LoginRepeatable the same user may repeat the call with the
 // same code, with Move or a consent too, and it is not sent again.
 //
@@ -45,6 +47,8 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 		return nil, &InvalidError{"code", "not together with encryptedData"}
 	case !in.Code.Given && (in.EncryptedData == nil || in.IV == nil):
 		return nil, &InvalidError{"code", "needed, or encryptedData and iv"}
+	case encrypted && in.Move:
+		return nil, &InvalidError{"move", "only with a code"}
 	case in.Code.Given && in.Code.To == nil:
 		user, err := c.change(ctx, by, true, nil, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 			ops, cleared, err := c.clear(ctx, a, ScopePhone, c.now())
@@ -109,7 +113,7 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phone
 		}
 		if other.there && other.uid != a.uid && other.user.Phone != nil && *other.user.Phone == phone {
 			if !move {
-				return nil, nil, &InvalidError{"move", "must be true: another account has this number"}
+				return nil, nil, &InvalidError{"move", "must be true, with a code: another account has this number"}
 			}
 			other.user.Phone = nil
 			other.user.Version++
@@ -209,5 +213,36 @@ func (c *Core) openPhone(ctx context.Context, by caller, data, iv string) (Phone
 	if open.Phone == nil {
 		return PhoneNumber{}, &InvalidError{"encryptedData", "holds no phone number"}
 	}
+	made, err := c.madeByWeChat(ctx, by, data)
+	switch {
+	case err != nil:
+		return PhoneNumber{}, err
+	case !made:
+		return PhoneNumber{}, &InvalidError{"encryptedData", "not what WeChat gave"}
+	}
 	return *open.Phone, nil
+}
+
+// madeByWeChat asks WeChat whether it is who encrypted a phone number: that data
+// fits the session_key proves less, see withSessionKey.
+//
+// WeChat knows "the SHA-256 of the encrypted data", and does not say whether that
+// is the text that clients get or the bytes that it stands for. What WeChat has made
+// it knows as one of the two, what it has not made as neither, so we ask for both.
+func (c *Core) madeByWeChat(ctx context.Context, by caller, data string) (made bool, err error) {
+	who, err := c.person(by)
+	if err != nil {
+		return false, err
+	}
+	decoded, _ := base64.StdEncoding.DecodeString(data) // it was opened: it is base64
+	for _, form := range []string{data, string(decoded)} {
+		err = c.withToken(ctx, who.App, func(token string) (err error) {
+			made, err = c.wechat.MadeEncrypted(ctx, token, form)
+			return err
+		})
+		if err != nil || made {
+			break
+		}
+	}
+	return made, err
 }

@@ -121,7 +121,7 @@ type (
 		App          string    `json:"app"`
 		OpenID       string    `json:"openid"`
 		UnionID      string    `json:"unionid,omitempty"`
-		SessionKey   string    `json:"sessionKey"` // sealed
+		SessionKey   string    `json:"sessionKey"` // sealed; empty when it has been forgotten
 		SessionKeyAt time.Time `json:"sessionKeyAt"`
 		Created      time.Time `json:"created"`
 		Logins       int       `json:"logins,omitempty"` // how many there were; see sessionsEvery

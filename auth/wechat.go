@@ -36,6 +36,10 @@ type WeChat interface {
 	// works once and is not that of wx.login. ErrCodeRejected when it is none, used,
 	// old or of another app than appID.
 	PhoneNumber(ctx context.Context, token, appID, code string) (PhoneNumber, error)
+	// MadeEncrypted tells whether WeChat has encrypted this for a client of the app
+	// in the last three days (checkencryptedmsg), which it knows of phone numbers
+	// alone. data is what WeChat is told the SHA-256 of.
+	MadeEncrypted(ctx context.Context, token, data string) (bool, error)
 	// CheckText judges a text of a profile (msg_sec_check v2, scene 1).
 	// ErrNotSeen when the person was not in the app in the last two hours (61010).
 	CheckText(ctx context.Context, token, openID, text string) (Verdict, error)
@@ -70,8 +74,8 @@ type WeChat interface {
 	// ErrPushRejected when the signature is wrong.
 	EchoPush(appID string, query url.Values) (string, error)
 
-	// OpenData checks and decrypts encryptedData of the client (AES-128-CBC under
-	// the session_key). ErrSessionKeyStale when the key does not fit, an
+	// OpenData decrypts encryptedData of the client (AES-128-CBC under the
+	// session_key). That it can be decrypted does not prove that WeChat made it. ErrSessionKeyStale when the key does not fit, an
 	// *InvalidError (encryptedData or iv) when the data is malformed or its
 	// watermark names another app. Its age is the caller's to judge.
 	OpenData(appID, sessionKey, encryptedData, iv string) (OpenData, error)

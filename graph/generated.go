@@ -271,16 +271,17 @@ type Mutation {
 
   """
   Sets what WeChat told the client about the user: nickname, gender and region, where they are
-  empty. For clients that still get it by wx.getUserInfo or wx.getUserProfile. The data is proved
-  by the session_key; UNAUTHENTICATED when that is stale: then log in again, for refreshing is no
-  help. The picture is not taken over: upload it.
+  empty. For clients that still get it by wx.getUserInfo or wx.getUserProfile. The data must fit
+  the session_key; UNAUTHENTICATED when it does not, and from then on: then log in again, for
+  refreshing is no help. The picture is not taken over: upload it.
   """
   importWeChatProfile(input: ImportWeChatProfileInput!): ImportWeChatProfilePayload!
 
   """
   Makes a phone number that WeChat vouches for the user's, or takes it away. A number belongs to
   one account. A code is sent to WeChat once; within ten minutes the same call may be repeated
-  with the same code, and with move or consent added.
+  with the same code, and with move or consent added. Of encryptedData WeChat is asked whether it
+  made it; UNAUTHENTICATED as for importWeChatProfile.
   """
   bindPhoneNumber(input: BindPhoneNumberInput!): BindPhoneNumberPayload!
 
@@ -451,7 +452,10 @@ input BindPhoneNumberInput {
   encryptedData: String
   "The iv that came with encryptedData."
   iv: String
-  "True takes the number from the account that has it; without it that is an error of this field."
+  """
+  True takes the number from the account that has it; without it that is an error of this field,
+  as true is with encryptedData: only a code can take a number away from somebody.
+  """
   move: Boolean! = false
   "What the user has just agreed to."
   consent: ConsentInput

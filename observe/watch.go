@@ -209,6 +209,12 @@ func (w weChat) PhoneNumber(ctx context.Context, token, appID, code string) (aut
 	})
 }
 
+func (w weChat) MadeEncrypted(ctx context.Context, token, data string) (bool, error) {
+	return asked(ctx, w.watch, "checkencryptedmsg", func(ctx context.Context) (bool, error) {
+		return w.WeChat.MadeEncrypted(ctx, token, data)
+	})
+}
+
 func (w weChat) CheckText(ctx context.Context, token, openID, text string) (auth.Verdict, error) {
 	return asked(ctx, w.watch, "msg_sec_check", func(ctx context.Context) (auth.Verdict, error) { return w.WeChat.CheckText(ctx, token, openID, text) })
 }

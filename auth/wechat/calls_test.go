@@ -86,6 +86,14 @@ var calls = map[string]struct {
 		reply: `{"errcode":0,"errmsg":"ok","phone_info":{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":86,"watermark":{"timestamp":1637744274,"appid":"` + testApp + `"}}}`,
 		want:  auth.PhoneNumber{CountryCode: "86", Number: "13800138000"}, zero: auth.PhoneNumber{},
 	},
+	"checkencryptedmsg": {
+		call: func(ctx context.Context, c *Client) (any, error) {
+			return c.MadeEncrypted(ctx, testToken, "abc")
+		},
+		method: "POST", path: "/wxa/business/checkencryptedmsg", query: url.Values{"access_token": {testToken}},
+		body:  `{"encrypted_msg_hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}`,
+		reply: `{"errcode":0,"errmsg":"ok","vaild":true,"create_time":1637744274}`, want: true, zero: false,
+	},
 	"msg_sec_check": {
 		call: func(ctx context.Context, c *Client) (any, error) {
 			return c.CheckText(ctx, testToken, testOpenID, "<小明>&\u2028\x01")
@@ -324,6 +332,7 @@ func TestRefusals(t *testing.T) {
 		"checksession":             {40003: auth.ErrMisconfigured, 87008: auth.ErrMisconfigured},
 		"resetusersessionkey":      {87007: auth.ErrSessionKeyStale, 87009: auth.ErrSessionKeyStale},
 		"getuserphonenumber":       {40029: auth.ErrCodeRejected, 40163: auth.ErrCodeRejected, 40013: auth.ErrCodeRejected},
+		"checkencryptedmsg":        {40097: auth.ErrMisconfigured, 47001: auth.ErrMisconfigured},
 		"msg_sec_check":            {61010: auth.ErrNotSeen, 44991: auth.ErrRateLimited, 43104: auth.ErrMisconfigured},
 		"media_check_async":        {61010: auth.ErrNotSeen, 87020: auth.ErrRateLimited, 40004: auth.ErrMisconfigured},
 		"api_start_push_ticket":    {40001: auth.ErrMisconfigured, 40013: auth.ErrMisconfigured, 61011: auth.ErrMisconfigured},

@@ -2,6 +2,8 @@ package wechat
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"strings"
 
@@ -36,6 +38,27 @@ func (c *Client) PhoneNumber(ctx context.Context, token, appID, code string) (au
 		return auth.PhoneNumber{}, userPhoneNumber.refused("number for another app", auth.ErrCodeRejected)
 	}
 	return phone, nil
+}
+
+var encryptedCheck = endpoint{name: "checkencryptedmsg", path: "/wxa/business/checkencryptedmsg"}
+
+// MadeEncrypted asks whether WeChat has encrypted a phone number for a client of
+// the token's app, by the SHA-256 of data, in hexadecimal (checkEncryptedData).
+func (c *Client) MadeEncrypted(ctx context.Context, token, data string) (bool, error) {
+	sum := sha256.Sum256([]byte(data))
+	var r struct {
+		verdict
+		Valid *bool `json:"vaild"` // WeChat writes it so
+	}
+	if err := c.ask(ctx, &encryptedCheck, url.Values{"access_token": {token}}, struct {
+		Hash string `json:"encrypted_msg_hash"`
+	}{hex.EncodeToString(sum[:])}, &r, token); err != nil {
+		return false, err
+	}
+	if r.Valid == nil {
+		return false, encryptedCheck.lacks("reply without a verdict")
+	}
+	return *r.Valid, nil
 }
 
 // phoneInfo is a phone number as replies and open data have it.

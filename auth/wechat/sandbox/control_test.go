@@ -290,6 +290,15 @@ func TestOpenDataOfAPerson(t *testing.T) {
 	if err != nil || open.Phone == nil || *open.Phone != (auth.PhoneNumber{CountryCode: "852", Number: "61234567"}) || w.clock.get().Unix()-open.At.Unix() != 90 {
 		t.Errorf("got %+v, %v", open, err)
 	}
+	// It knows the numbers that it gave out, and nothing else.
+	for _, row := range []struct {
+		sealed string
+		made   bool
+	}{{o.EncryptedData, true}, {told("&phone=13800138000&forged=1").EncryptedData, false}, {told("").EncryptedData, false}, {"AAAA" + o.EncryptedData, false}} {
+		if made, err := w.client.MadeEncrypted(t.Context(), w.token(), row.sealed); made != row.made || err != nil {
+			t.Errorf("made %t, %v, want %t", made, err, row.made)
+		}
+	}
 	o = told("&watermark=wxother")
 	var invalid *auth.InvalidError
 	if _, err := w.client.OpenData(sandbox.AppID, alice.SessionKey, o.EncryptedData, o.IV); !errors.As(err, &invalid) {

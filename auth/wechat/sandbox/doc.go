@@ -102,7 +102,9 @@
 // wx.getUserInfo, under the current session_key: rawData, signature, encryptedData
 // and iv. With phone=13800138000 encryptedData is that of the old phone button.
 // nickname, avatarUrl and appId say other than the usual; age=SECONDS and
-// watermark=APPID make the watermark wrong, stale=1 the key.
+// watermark=APPID make the watermark wrong, stale=1 the key. checkencryptedmsg
+// knows the numbers of the last 5 minutes or more, by the SHA-256 of the text of
+// encryptedData; with forged=1 it does not know this one.
 //
 // POST /sandbox/fail makes the next calls of an API fail:
 // {"api": "msg_sec_check", "times": 2, "errcode": 45009}, or with "how" in the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -68,12 +69,42 @@ func (s *Sandbox) openData(w http.ResponseWriter, r *http.Request) {
 		panic(err) // we made it
 	}
 	sum := sha1.Sum([]byte(rawText + key))
+	sealed := encrypt(keyBytes, iv, []byte(plain), 16)
+	if q.Get("phone") != "" && q.Get("forged") == "" {
+		s.given.add(messageHash(sealed), s.now())
+	}
 	tell(w, http.StatusOK, struct {
 		RawData       string `json:"rawData"`
 		Signature     string `json:"signature"`
 		EncryptedData string `json:"encryptedData"`
 		IV            string `json:"iv"`
-	}{rawText, hex.EncodeToString(sum[:]), encrypt(keyBytes, iv, []byte(plain), 16), base64.StdEncoding.EncodeToString(iv)})
+	}{rawText, hex.EncodeToString(sum[:]), sealed, base64.StdEncoding.EncodeToString(iv)})
+}
+
+// messageHash is the name by which checkencryptedmsg knows encryptedData.
+func messageHash(encryptedData string) string {
+	sum := sha256.Sum256([]byte(encryptedData))
+	return hex.EncodeToString(sum[:])
+}
+
+// checkEncrypted tells whether a client got an encrypted phone number from here.
+func (s *Sandbox) checkEncrypted(w http.ResponseWriter, r *http.Request) {
+	if _, refused := s.refusesToken(w, r, "access_token", ofApp, ofAuthorizer); refused {
+		return
+	}
+	var in struct {
+		Hash string `json:"encrypted_msg_hash"`
+	}
+	switch {
+	case s.refusesBody(w, r, &in):
+	case len(in.Hash) != 64:
+		s.refuse(w, 40097, "invalid args")
+	default:
+		answer(w, struct {
+			status
+			Valid bool `json:"vaild"` // as WeChat writes it
+		}{status{0, "ok"}, s.given.has(in.Hash)})
+	}
 }
 
 type rawData struct {

@@ -29,7 +29,8 @@ type Sandbox struct {
 	now     func() time.Time
 	apps    []string
 	apis    []string // the names of all calls
-	used    *usedCodes
+	used    *recent  // codes
+	given   *recent  // hashes of the phone numbers that clients got encrypted
 	people  *people
 	tokens  *tokens
 	faults  *faults
@@ -46,7 +47,7 @@ func New(now func() time.Time, appIDs ...string) *Sandbox {
 	}
 	s := &Sandbox{
 		now: now, apps: slices.Clone(appIDs), mux: http.NewServeMux(),
-		used: newUsedCodes(now()), people: newPeople(maxPeople), tokens: &tokens{now},
+		used: newRecent(now()), given: newRecent(now()), people: newPeople(maxPeople), tokens: &tokens{now},
 		faults: &faults{}, post: newPost(), revoked: &revoked{},
 	}
 	for path, h := range map[string]http.HandlerFunc{
@@ -60,6 +61,7 @@ func New(now func() time.Time, appIDs ...string) *Sandbox {
 		"/wxa/checksession":                        s.checkSession,
 		"/wxa/resetusersessionkey":                 s.resetSession,
 		"/wxa/business/getuserphonenumber":         s.phoneNumber,
+		"/wxa/business/checkencryptedmsg":          s.checkEncrypted,
 		"/wxa/msg_sec_check":                       s.checkText,
 		"/wxa/media_check_async":                   s.checkPicture,
 	} {

@@ -146,7 +146,10 @@ export interface BindPhoneNumberInput {
   encryptedData?: string | null;
   /** The iv that came with encryptedData. */
   iv?: string | null;
-  /** True takes the number from the account that has it; without it that is an error of this field. */
+  /**
+   * True takes the number from the account that has it; without it that is an error of this field,
+   * as true is with encryptedData: only a code can take a number away from somebody.
+   */
   move?: boolean;
   /** What the user has just agreed to. */
   consent?: ConsentInput | null;
