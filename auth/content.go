@@ -18,7 +18,8 @@ import (
 //
 // A picture is judged after it is set, for the verdict comes as a push: until then
 // it is PENDING. The commit that sets it files two jobs: one sends it to WeChat,
-// one ends the waiting. A picture that fails is removed. A quota used up and an
+// one ends the waiting; they name the account, so a merge that takes a picture which
+// waits files them anew for the account that stays. A picture that fails is removed. A quota used up and an
 // answer that never came mean that it is sent again, until the waiting ends.
 const (
 	// checkLife is how long a trace id is known; the waiting is over long before.
@@ -84,11 +85,15 @@ func (c *Core) checkLater(by caller, picture string, now time.Time) ([]drivers.O
 	if err != nil {
 		return nil, err
 	}
-	args := pictureCheck{by.user.ID, picture, identityKey(who.App, who.OpenID).ID}
+	return c.pictureJobs(pictureCheck{by.user.ID, picture, identityKey(who.App, who.OpenID).ID}, now), nil
+}
+
+// pictureJobs makes the ops of the two jobs of a picture that waits.
+func (c *Core) pictureJobs(args pictureCheck, now time.Time) []drivers.Op {
 	return []drivers.Op{
 		newJob(jobCheckPicture, now, args),
 		newJob(jobJudgePicture, now.Add(c.pictureTimeout), args),
-	}, nil
+	}
 }
 
 // checkPicture is the job that sends a picture to WeChat.

@@ -64,7 +64,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 		case other.uid == a.uid:
 			return nil, &InvalidError{"code", "of this account, not of another"}
 		}
-		ops, err := c.merging(ctx, &a, other, by.user.session)
+		ops, err := c.merging(ctx, &a, other, record.Key.ID, by.user.session)
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +109,11 @@ func (c *Core) MergeAccounts(ctx context.Context, keep, other string, dryRun boo
 			return nil, fmt.Errorf("%s and %s are one account", keep, other)
 		}
 		before := a.user
-		ops, err := c.merging(ctx, &a, b, "")
+		person := ""
+		if len(b.user.Identities) > 0 {
+			person = identityKey(b.user.Identities[0].App, b.user.Identities[0].OpenID).ID
+		}
+		ops, err := c.merging(ctx, &a, b, person, "")
 		if err != nil {
 			return nil, err
 		}
@@ -152,11 +156,13 @@ func (r userRecord) differs(before userRecord) (fields []string) {
 	return fields
 }
 
-// merging makes the ops that put another account into a. There are at most 13,
-// however large the accounts are: the two, the phone number, the picture, the audit,
-// the job, and the consents that come along, of which there are 7 scopes. What may
-// be many (identities, unions, sessions, the audit) is left to the job.
-func (c *Core) merging(ctx context.Context, a *account, other account, sid string) ([]drivers.Op, error) {
+// merging makes the ops that put another account into a. person is the id of the
+// identity of the other's that WeChat saw last. There are at most 15, however large
+// the accounts are: the two, the audit, the job, the phone number, three for a picture
+// that waits for its verdict, and the consents that come along, of which there are
+// 7 scopes; MergeAccount adds one. What may be many (identities, unions, sessions,
+// the audit) is left to the job.
+func (c *Core) merging(ctx context.Context, a *account, other account, person, sid string) ([]drivers.Op, error) {
 	now := c.now()
 	before, from := a.user, other.user
 	var ops []drivers.Op
@@ -172,6 +178,9 @@ func (c *Core) merging(ctx context.Context, a *account, other account, sid strin
 	case a.user.Avatar == nil:
 		a.user.Avatar = from.Avatar
 		ops = append(ops, newJob(jobPictureMoved, now.Add(sweepTime), removal{a.uid, from.Avatar.ID}))
+		if from.Avatar.Status == AvatarPending {
+			ops = append(ops, c.pictureJobs(pictureCheck{a.uid, from.Avatar.ID, person}, now)...)
+		}
 	default:
 		ops = append(ops, c.removeLater(a.uid, from.Avatar.ID, now.Add(c.oldLife)))
 	}

@@ -1,0 +1,99 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
+)
+
+// largest is a store that knows the largest commit to it.
+type largest struct {
+	drivers.Store
+	ops int
+}
+
+func (s *largest) Commit(ctx context.Context, ops ...drivers.Op) error {
+	s.ops = max(s.ops, len(ops))
+	return s.Store.Commit(ctx, ops...)
+}
+
+// The largest merge there can be, whose picture waits for its verdict, is one commit.
+func TestTheLargestMerge(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.checks(false)
+	c := w.replica(t)
+	other := c.mustLogin(t, "hong~1").Tokens.AccessToken
+	c.update(t, other, UpdateProfileInput{
+		Nickname: set("n"), Avatar: set(upload(testPicture(t, 1))), Gender: set(GenderMale), Birthday: set("2001-02-03"),
+		Region: set(Region{City: ptr("深圳")}), Preferences: set(json.RawMessage(`{"a":1}`)), Consent: consentTo(scopes...),
+	})
+	c.bind(t, other, byCode("phone~13800138000~1"))
+	w.clock.add(time.Second)
+	store := &largest{}
+	w.wrapStore = func(s drivers.Store) drivers.Store { store.Store = s; return store }
+	c = w.replica(t)
+	keep := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	store.ops = 0
+	u := c.mustMerge(t, keep, "hong~2").User
+	if u.Avatar == nil || u.Phone == nil || len(c.consents(t, keep)) != len(scopes) {
+		t.Errorf("the user is %+v", u)
+	}
+	if store.ops != 16 || store.ops > drivers.MaxOps {
+		t.Errorf("the commit has %d ops", store.ops)
+	}
+}
+
+// A picture that waits for its verdict goes on waiting in the account that stays:
+// a verdict counts, whenever it comes, and so does that none comes.
+func TestAMergeDoesNotSaveAPictureFromItsVerdict(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name       string
+		byOperator bool
+		verdict    Verdict // pushed after the merge has been finished, or none
+		want       AvatarStatus
+	}{
+		{"risky", false, VerdictRisky, ""}, {"pass", false, VerdictPass, AvatarAccepted}, {"none", false, "", ""},
+		{"risky, by the operator", true, VerdictRisky, ""}, {"none, by the operator", true, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			w.checks(false)
+			c := w.replica(t)
+			other := c.mustLogin(t, "hong~1")
+			c.update(t, other.Tokens.AccessToken, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
+			c.runJobs(t) // the picture is sent: trace-1
+			w.clock.add(time.Second)
+			keep := c.mustLogin(t, "ming~1")
+			if test.byOperator {
+				if _, err := c.MergeAccounts(t.Context(), keep.User.ID, other.User.ID, false); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				c.mustMerge(t, keep.Tokens.AccessToken, "hong~2")
+			}
+			c.runJobs(t)
+			if n := len(w.records(t, kindUsers)); n != 1 {
+				t.Fatalf("%d users: the merge is not finished", n)
+			}
+			if got := c.avatar(t, keep.Tokens.AccessToken); got != AvatarPending || len(w.wechat.pictures) != 2 {
+				t.Fatalf("the status is %q, sent %v", got, w.wechat.pictures)
+			}
+			if test.verdict != "" {
+				w.verdict(t, c, 2, test.verdict, "v")
+			} else {
+				w.clock.add(DefaultPictureTimeout)
+				c.runJobs(t)
+			}
+			c.runJobs(t)
+			if got := c.avatar(t, c.mustLogin(t, "ming~9").Tokens.AccessToken); got != test.want || len(w.blobs(t)) > 0 != (test.want != "") {
+				t.Errorf("the status is %q, blobs %v", got, w.blobs(t))
+			}
+		})
+	}
+}
