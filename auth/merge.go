@@ -24,8 +24,9 @@ type MergeAccountPayload struct {
 // MergeAccount makes one account of two: the caller's, proved by its session, and
 // that of the person whom the code proves. The rule: the caller's account stays,
 // with its id; what is empty in its profile (each field by itself) it takes from the
-// other, with the consent that there was to it; it becomes the one of all the other's
-// mini programs; the earlier of the two beginnings is its beginning. All that is one
+// other, with the consent that there was to it, but nothing that its user has
+// withdrawn the consent to: that goes with the other account. It becomes the one of
+// all the other's mini programs; the earlier beginning is its beginning. All that is one
 // commit. From then on the other's sessions are dead and its person logs in to this
 // account; a job moves what is left, and until it has, the way leads through a
 // record of the other account that names this one.
@@ -164,8 +165,26 @@ func (r userRecord) differs(before userRecord) (fields []string) {
 // the audit) is left to the job.
 func (c *Core) merging(ctx context.Context, a *account, other account, person, sid string) ([]drivers.Op, error) {
 	now := c.now()
-	before, from := a.user, other.user
+	own, err := c.consentRecords(ctx, a.uid, scopes)
+	if err != nil {
+		return nil, err
+	}
 	var ops []drivers.Op
+	for i, scope := range scopes {
+		mine, err := decodeConsent(own[i])
+		if err != nil {
+			return nil, err
+		}
+		if mine.Withdrawn == nil {
+			continue
+		}
+		gone, _, err := c.clear(ctx, &other, scope, now)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, gone...)
+	}
+	before, from := a.user, other.user
 	take(&a.user.Nickname, from.Nickname)
 	take(&a.user.Gender, from.Gender)
 	take(&a.user.Birthday, from.Birthday)
@@ -198,7 +217,7 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 		}
 	}
 	fields := a.user.differs(before)
-	consents, err := c.inherit(ctx, a.uid, other.uid, fields)
+	consents, err := c.inherit(ctx, other.uid, own, fields)
 	if err != nil {
 		return nil, err
 	}
@@ -228,33 +247,19 @@ func take[T any](to **T, from *T) {
 	}
 }
 
-// inherit makes the ops that bring along the consents to fields.
-func (c *Core) inherit(ctx context.Context, uid, other string, fields []string) ([]drivers.Op, error) {
-	var wanted []ConsentScope
-	for _, scope := range scopes {
-		if slices.Contains(fields, scope.field()) {
-			wanted = append(wanted, scope)
-		}
-	}
-	theirs, err := c.consentRecords(ctx, other, wanted)
+// inherit makes the ops that bring along the consents to fields. own are the
+// consents of the account that stays, in the order of scopes.
+func (c *Core) inherit(ctx context.Context, other string, own []drivers.Record, fields []string) (ops []drivers.Op, err error) {
+	theirs, err := c.consentRecords(ctx, other, scopes)
 	if err != nil {
 		return nil, err
 	}
-	own, err := c.consentRecords(ctx, uid, wanted)
-	if err != nil {
-		return nil, err
-	}
-	var ops []drivers.Op
-	for i, record := range theirs {
-		consent, err := decodeConsent(record)
+	for i, scope := range scopes {
+		consent, err := decodeConsent(theirs[i])
 		if err != nil {
 			return nil, err
 		}
-		mine, err := decodeConsent(own[i])
-		if err != nil {
-			return nil, err
-		}
-		if record.Exists() && consent.Withdrawn == nil && (!own[i].Exists() || mine.Withdrawn != nil) {
+		if theirs[i].Exists() && consent.Withdrawn == nil && !own[i].Exists() && slices.Contains(fields, scope.field()) {
 			ops = append(ops, drivers.Replace(own[i], encode(consent), time.Time{}))
 		}
 	}

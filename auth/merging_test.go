@@ -97,3 +97,40 @@ func TestAMergeDoesNotSaveAPictureFromItsVerdict(t *testing.T) {
 		})
 	}
 }
+
+// Who has withdrawn a consent does not get that data back by a merge: it goes.
+func TestAMergeDoesNotUndoAWithdrawal(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		other := w.full(t, c, "hong", "13900139000")
+		w.clock.add(time.Second)
+		keep := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		c.update(t, keep, UpdateProfileInput{Birthday: set("1999-09-09"), Consent: consentTo(ScopeAvatar, ScopePhone, ScopeBirthday)})
+		if _, err := c.WithdrawConsent(t.Context(), keep, WithdrawConsentInput{[]ConsentScope{ScopeAvatar, ScopePhone, ScopeBirthday}}); err != nil {
+			t.Fatal(err)
+		}
+		own := ConsentInput{Scopes: []ConsentScope{ScopeNickname}, Purpose: "own", PolicyVersion: "v2"}
+		if _, err := c.RecordConsent(t.Context(), keep, RecordConsentInput{own}); err != nil {
+			t.Fatal(err)
+		}
+		if u := c.mustMerge(t, keep, "hong~2").User; u.Avatar != nil || u.Phone != nil || u.Birthday != nil || *u.Nickname != "nick of hong" {
+			t.Errorf("the user is %+v", u)
+		}
+		c.runJobs(t)
+		w.mustAgreeOnPhones(t, 0)
+		if len(w.blobs(t)) != 0 {
+			t.Errorf("left: %v", w.blobs(t))
+		}
+		for _, consent := range c.consents(t, keep) {
+			if own := consent.Scope == ScopeNickname; (consent.WithdrawnAt == nil) != own || own && consent.PolicyVersion != "v2" {
+				t.Errorf("%+v", consent)
+			}
+		}
+		for _, r := range w.records(t, kindUsers) {
+			if r.Key.ID == other.User.ID {
+				t.Error("the other account is there")
+			}
+		}
+	})
+}
