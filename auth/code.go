@@ -164,22 +164,10 @@ type proof struct {
 	person WeChatSession
 }
 
-// prove trades the caller's fresh login code for the person, as a login does, but
-// makes no session. The code is of the session's app when appID is nil. Such a call
-// cannot be repeated with the same code.
-func (c *Core) prove(ctx context.Context, accessToken string, appID *string, text string) (proof, error) {
-	by, err := c.authenticate(ctx, accessToken)
-	if err != nil {
-		return proof{}, err
-	}
-	session, err := decode[sessionRecord](by.signedIn)
-	if err != nil {
-		return proof{}, err
-	}
-	if appID == nil {
-		appID = &session.App
-	}
-	l, err := c.parseLogin(LoginInput{Code: text, AppID: appID})
+// prove trades a fresh login code for the person, as a login does, but makes no
+// session. Such a call cannot be repeated with the same code.
+func (c *Core) prove(ctx context.Context, app, text string) (proof, error) {
+	l, err := c.parseLogin(LoginInput{Code: text, AppID: &app})
 	if err != nil {
 		return proof{}, err
 	}

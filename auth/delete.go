@@ -27,7 +27,11 @@ type DeleteAccountPayload struct {
 // Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
 // ErrUpstream, ErrMisconfigured, or an *InvalidError for code, of somebody else.
 func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteAccountInput) (*DeleteAccountPayload, error) {
-	proof, err := c.prove(ctx, accessToken, nil, in.Code)
+	session, err := c.session(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := c.prove(ctx, session.App, in.Code)
 	if err != nil {
 		return nil, fmt.Errorf("delete account: %w", err)
 	}

@@ -40,7 +40,8 @@ var (
 	// ErrNotFound: there is no such picture.
 	ErrNotFound = errors.New("not found")
 	// ErrLogInAgain comes with ErrUnauthenticated when refreshing is no help: only a
-	// new wx.login gives the server a session_key that fits.
+	// new wx.login gives the server a session_key that fits, or shows that the person
+	// is here.
 	ErrLogInAgain = errors.New("log in again with wx.login")
 	// ErrContentRejected: WeChat judges a nickname or picture unfit to be shown.
 	ErrContentRejected = errors.New("content rejected")

@@ -67,6 +67,15 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 	return caller{token, last.user, last.record, user, session}, nil
 }
 
+// session is what is kept of the caller's session.
+func (c *Core) session(ctx context.Context, accessToken string) (sessionRecord, error) {
+	by, err := c.authenticate(ctx, accessToken)
+	if err != nil {
+		return sessionRecord{}, err
+	}
+	return decode[sessionRecord](by.signedIn)
+}
+
 // person is whom WeChat knows the caller as: the identity that signed in.
 func (c *Core) person(by caller) (identityName, error) {
 	session, err := decode[sessionRecord](by.signedIn)

@@ -15,13 +15,16 @@ type MergeAccountInput struct {
 	AppID *string // where the code is from; the session's app when nil
 }
 
+// mergeTime is how long after its login a session may merge accounts.
+const mergeTime = 10 * time.Minute
+
 // MergeAccountPayload is what MergeAccount gives.
 type MergeAccountPayload struct {
 	User   *User
 	Merged string // the id of the account that is no more
 }
 
-// MergeAccount makes one account of two: the caller's, proved by its session, and
+// MergeAccount makes one account of two: the caller's, proved by its login, and
 // that of the person whom the code proves. The rule: the caller's account stays,
 // with its id; what is empty in its profile (each field by itself) it takes from the
 // other, with the consent that there was to it, but nothing that its user has
@@ -31,10 +34,26 @@ type MergeAccountPayload struct {
 // account; a job moves what is left, and until it has, the way leads through a
 // record of the other account that names this one.
 //
-// Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
-// ErrUpstream, ErrMisconfigured, or an *InvalidError for code or appId.
+// The code proves the other person afresh. That the caller's is here too, their
+// login says, which must be of the last mergeTime: else whoever got hold of an access
+// token could merge an account of their own into this one, and log in to it for ever.
+//
+// Errors: ErrUnauthenticated (with ErrLogInAgain when the login was earlier),
+// ErrCodeRejected, ErrBlocked, ErrRateLimited, ErrUpstream, ErrMisconfigured, or an
+// *InvalidError for code or appId.
 func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAccountInput) (*MergeAccountPayload, error) {
-	proof, err := c.prove(ctx, accessToken, in.AppID, in.Code)
+	session, err := c.session(ctx, accessToken)
+	if err != nil {
+		return nil, err
+	}
+	if c.now().Sub(session.Created) > mergeTime {
+		return nil, fmt.Errorf("merge accounts: %w: %w: the session is not of a login just now", ErrUnauthenticated, ErrLogInAgain)
+	}
+	app := session.App
+	if in.AppID != nil {
+		app = *in.AppID
+	}
+	proof, err := c.prove(ctx, app, in.Code)
 	if err != nil {
 		return nil, fmt.Errorf("merge accounts: %w", err)
 	}

@@ -134,3 +134,32 @@ func TestAMergeDoesNotUndoAWithdrawal(t *testing.T) {
 		}
 	})
 }
+
+// An access token is not enough to bring another person into an account for ever:
+// its session must be of a login just now, however often it was refreshed.
+func TestAMergeNeedsALoginJustNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	victim := c.mustLogin(t, "ming~1")
+	c.mustLogin(t, "thief~1")
+	w.clock.add(mergeTime + time.Second)
+	refreshed, err := c.RefreshSession(t.Context(), RefreshSessionInput{victim.Tokens.RefreshToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{victim.Tokens.AccessToken, refreshed.Tokens.AccessToken} {
+		_, err := c.MergeAccount(t.Context(), token, MergeAccountInput{Code: "thief~2"})
+		mustBe(t, err, ErrUnauthenticated)
+		mustBe(t, err, ErrLogInAgain)
+	}
+	if w.wechat.sent[testApp+"thief~2"] != 0 {
+		t.Error("the code was spent for nothing")
+	}
+	if p := c.mustLogin(t, "thief~3"); p.User.ID == victim.User.ID {
+		t.Error("the thief logs in to the victim's account")
+	}
+	fresh := c.mustLogin(t, "ming~2").Tokens.AccessToken
+	w.clock.add(mergeTime)
+	c.mustMerge(t, fresh, "thief~2")
+}

@@ -293,9 +293,11 @@ type Mutation {
 
   """
   Makes one account of two that are one person: this one, and that of the person whose fresh login
-  code is given. This one stays, with its id; what is empty in its profile it takes from the other,
-  field by field, but nothing that its user has withdrawn the consent to: that is deleted with the
-  other. The other's sessions end, and its mini programs lead here.
+  code is given. The session must have begun, by a login, in the last ten minutes; else the answer is
+  UNAUTHENTICATED: then log in again, for refreshing is no help. This one stays, with its id; what is
+  empty in its profile it takes from the other, field by field, but nothing that its user has
+  withdrawn the consent to: that is deleted with the other. The other's sessions end, and its mini
+  programs lead here.
   """
   mergeAccount(input: MergeAccountInput!): MergeAccountPayload!
 
