@@ -30,6 +30,10 @@ var scopes = []ConsentScope{ScopeNickname, ScopeAvatar, ScopePhone, ScopeGender,
 // field is the name of the profile's field that a scope is about.
 func (s ConsentScope) field() string { return strings.ToLower(string(s)) }
 
+// consentAgain is for how long the same consent is that of a repeated call. Later it
+// is given anew: a revocation of before, that is worked on late, is not about it.
+const consentAgain = time.Minute
+
 // Limits of a consent, in characters.
 const (
 	MaxPurpose       = 200
@@ -41,7 +45,7 @@ type Consent struct {
 	Scope         ConsentScope
 	Purpose       string
 	PolicyVersion string
-	GrantedAt     time.Time
+	GrantedAt     time.Time // the last time
 	WithdrawnAt   *time.Time
 }
 
@@ -164,8 +168,8 @@ func (c *Core) grant(ctx context.Context, by caller, consent *ConsentInput, need
 		if err != nil {
 			return nil, err
 		}
-		if records[i].Exists() && r.Withdrawn == nil && r.Purpose == consent.Purpose && r.Policy == consent.PolicyVersion {
-			continue // the same again
+		if records[i].Exists() && r.Withdrawn == nil && r.Purpose == consent.Purpose && r.Policy == consent.PolicyVersion && now.Sub(r.Granted) < consentAgain {
+			continue // the same call again
 		}
 		r = consentRecord{Scope: scope, Purpose: consent.Purpose, Policy: consent.PolicyVersion, Granted: now}
 		ops = append(ops, drivers.Replace(records[i], encode(r), time.Time{}))

@@ -16,6 +16,9 @@ const (
 	// pushSeen is how long a push is remembered, so that its repetition does
 	// nothing; far longer than WeChat repeats one, or a stale one is let in.
 	pushSeen = 24 * time.Hour
+	// pushClock is how much later than ours WeChat's clock may be, which moreover
+	// tells whole seconds.
+	pushClock = time.Minute
 	// maxPush bounds what the job of a push may hold of it.
 	maxPush = 8 << 10
 )
@@ -140,7 +143,10 @@ func (c *Core) pushRevoked(ctx context.Context, push Push) error {
 	return c.takeBack(ctx, push, WeChatRevoked, scopes...)
 }
 
-// takeBack deletes data of the person of a push, and what consent there was to it.
+// takeBack deletes data of the person of a push, and what consent there was to it,
+// but for what they have agreed to again since: a push may be worked on hours late.
+// Of data without a consent nobody knows when it was given, and it goes, which is
+// the safe side.
 func (c *Core) takeBack(ctx context.Context, push Push, event AuditEvent, scopes ...ConsentScope) error {
 	if push.OpenID == "" || len(scopes) == 0 {
 		return nil
@@ -150,10 +156,36 @@ func (c *Core) takeBack(ctx context.Context, push Push, event AuditEvent, scopes
 		if err != nil || !a.there {
 			return nil, err
 		}
-		return c.withdrawal(ctx, &a, event, "", scopes)
+		taken, err := c.notAgreedSince(ctx, a.uid, push.At, scopes)
+		if err != nil || len(taken) == 0 {
+			return nil, err
+		}
+		return c.withdrawal(ctx, &a, event, "", taken)
 	})
 	c.wakeJobs()
 	return err
+}
+
+// notAgreedSince leaves out of scopes those with a consent that was given after a
+// push was made.
+func (c *Core) notAgreedSince(ctx context.Context, uid string, made time.Time, scopes []ConsentScope) (rest []ConsentScope, err error) {
+	if made.IsZero() {
+		return scopes, nil // WeChat did not say when
+	}
+	records, err := c.consentRecords(ctx, uid, scopes)
+	if err != nil {
+		return nil, err
+	}
+	for i, scope := range scopes {
+		consent, err := decodeConsent(records[i])
+		if err != nil {
+			return nil, err
+		}
+		if consent.Withdrawn != nil || !consent.Granted.After(made.Add(pushClock)) {
+			rest = append(rest, scope)
+		}
+	}
+	return rest, nil
 }
 
 // personAccount reads the account of the person of a push.

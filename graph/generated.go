@@ -598,7 +598,7 @@ type Consent {
   purpose: String!
   "The version of the privacy policy that the user saw."
   policyVersion: String!
-  "When it was given."
+  "When it was last given."
   grantedAt: Time!
   "When it was withdrawn; null while it holds."
   withdrawnAt: Time

@@ -289,7 +289,7 @@ export interface Consent {
   purpose: string;
   /** The version of the privacy policy that the user saw. */
   policyVersion: string;
-  /** When it was given. */
+  /** When it was last given. */
   grantedAt: string;
   /** When it was withdrawn; null while it holds. */
   withdrawnAt: string | null;
