@@ -83,8 +83,8 @@ func (c *Core) person(by caller) (identityName, error) {
 		return identityName{}, err
 	}
 	for _, i := range by.user.Identities {
-		if i.AppID == session.App && (session.Person == "" || identityKey(i.AppID, i.OpenID).ID == session.Person) {
-			return identityName{i.AppID, i.OpenID}, nil
+		if name := (identityName{i.AppID, i.OpenID}); session.begunBy(name) {
+			return name, nil
 		}
 	}
 	return identityName{}, fmt.Errorf("%w: the identity that signed in is gone", ErrUnauthenticated)

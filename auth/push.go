@@ -203,12 +203,23 @@ func (c *Core) personAccount(ctx context.Context, push Push) (account, error) {
 
 // pushCancelled: a person has closed their WeChat account. The account goes, at
 // once, unless it is also that of another WeChat account, by a merge: then only
-// the identities of the closed one go.
+// the identities of the closed one go, and what sessions they began.
 func (c *Core) pushCancelled(ctx context.Context, push Push) error {
 	if push.OpenID == "" {
 		return nil
 	}
-	err := c.transact(ctx, func() ([]drivers.Op, error) {
+	// The sessions first: without the identities nobody knows which to end, when
+	// this runs again. Nobody logs in any more to a WeChat account that is closed.
+	a, err := c.personAccount(ctx, push)
+	if err != nil || !a.there {
+		return err
+	}
+	if _, stay, err := c.cancelled(ctx, &a, push); err != nil {
+		return err
+	} else if err := c.endSessionsBut(ctx, a.uid, stay); err != nil {
+		return err
+	}
+	err = c.transact(ctx, func() ([]drivers.Op, error) {
 		a, err := c.personAccount(ctx, push)
 		if err != nil || !a.there {
 			return nil, err
@@ -229,6 +240,27 @@ func (c *Core) pushCancelled(ctx context.Context, push Push) error {
 	})
 	c.wakeJobs()
 	return err
+}
+
+// endSessionsBut removes the sessions of a user that none of the identities that
+// stay has begun.
+func (c *Core) endSessionsBut(ctx context.Context, uid string, stay []identityName) error {
+	for record, err := range c.store.Scan(ctx, kindSessions, uid+".", "") {
+		if err != nil {
+			return storeError("scan", err)
+		}
+		r, err := decode[sessionRecord](record)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(stay, r.begunBy) {
+			continue
+		}
+		if err := c.remove(ctx, record.Key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cancelled returns the ops that remove the identities of a closed WeChat

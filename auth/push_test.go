@@ -185,17 +185,19 @@ func TestPushOfAClosedWeChatAccount(t *testing.T) {
 		_ = other
 		w.push(t, c, Push{Event: PushCancelled, OpenID: testApp + "-ming", ID: "1"})
 		w.push(t, c, Push{Event: PushCancelled, OpenID: testApp + "-ming", ID: "2"})
-		if u := login("wxtwo", "hong+h~3").User; u.ID != one.User.ID || len(u.Identities) != 1 {
+		heir := login("wxtwo", "hong+h~3")
+		if u := heir.User; u.ID != one.User.ID || len(u.Identities) != 1 {
 			t.Errorf("the other's account has become %+v", u)
 		}
 		if n := len(w.records(t, kindIdentities)); n != 1 {
 			t.Errorf("%d identities", n)
 		}
-		if _, err := c.Me(t.Context(), two.Tokens.AccessToken); err != nil {
-			t.Error(err)
+		for _, p := range []*LoginPayload{one, two} { // the closed one's, in either app
+			_, err := c.Me(t.Context(), p.Tokens.AccessToken)
+			mustBe(t, err, ErrUnauthenticated)
 		}
 		w.push(t, c, Push{Event: PushCancelled, AppID: "wxtwo", OpenID: "wxtwo-hong", ID: "3"})
-		_, err := c.Me(t.Context(), one.Tokens.AccessToken)
+		_, err := c.Me(t.Context(), heir.Tokens.AccessToken)
 		mustBe(t, err, ErrUnauthenticated)
 		for _, kind := range []string{kindUsers, kindIdentities, kindUnions, kindSessions} {
 			if n := len(w.records(t, kind)); n != 0 {

@@ -223,6 +223,12 @@ func (r userRecord) signsIn(s sessionRecord) bool {
 	return r.Deletion == nil && r.Merged == "" && r.Epoch == s.Epoch
 }
 
+// begunBy reports whether an identity has begun the session. One of an older
+// version knows the app alone.
+func (r sessionRecord) begunBy(i identityName) bool {
+	return r.App == i.App && (r.Person == "" || r.Person == identityKey(i.App, i.OpenID).ID)
+}
+
 // sessionKey takes "uid.sid", which is also what tokens name.
 func sessionKey(session string) drivers.Key { return drivers.Key{Kind: kindSessions, ID: session} }
 

@@ -3,6 +3,8 @@ package auth
 import (
 	"testing"
 	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // A revocation that is worked on late deletes what was there when WeChat sent it,
@@ -60,4 +62,63 @@ func (c *Core) takeLater(t testing.TB, p Push) error {
 	p.AppID = testApp
 	text := encode(pushForm(p))
 	return c.store.Commit(t.Context(), newJob(jobPush, c.now(), sealedPush{c.seals.seal(pushPlace, string(text))}))
+}
+
+// Who closes their WeChat account is signed out everywhere, also of an account that
+// is another person's too; the other stays signed in.
+func TestAClosedWeChatAccountHasNoSessions(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{testApp, "wxtwo"}
+		c := w.replica(t)
+		login := func(app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		login(testApp, "hong~1")
+		ming := login(testApp, "ming~1")
+		c.mustMerge(t, ming.Tokens.AccessToken, "hong~2")
+		c.runJobs(t)
+		hong, old, other := login(testApp, "hong~3"), login(testApp, "hong~4"), login("wxtwo", "hong~5")
+		if hong.User.ID != ming.User.ID || other.User.ID == ming.User.ID {
+			t.Fatal("not merged as it should be")
+		}
+		// A session of an older version knows its app alone, which ming is in too.
+		for _, r := range w.records(t, kindSessions) {
+			if session, _ := decode[sessionRecord](r); r.Key.ID == ming.User.ID+"."+old.User.session {
+				session.Person = ""
+				w.put(t, r, session)
+			}
+		}
+		// A crash after the sessions and before the rest: the job runs again.
+		faulty := &faultyStore{dead: true}
+		w.wrapStore = func(s drivers.Store) drivers.Store { faulty.Store = s; return faulty }
+		closed := Push{Event: PushCancelled, AppID: testApp, OpenID: testApp + "-hong", At: c.now(), ID: "1"}
+		for nth := 1; ; nth++ {
+			faulty.nth, faulty.calls = nth, 0
+			err := w.replica(t).pushCancelled(t.Context(), closed)
+			if faulty.calls < nth {
+				if err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		_, err := c.Me(t.Context(), hong.Tokens.AccessToken)
+		mustBe(t, err, ErrUnauthenticated)
+		_, err = c.RefreshSession(t.Context(), RefreshSessionInput{hong.Tokens.RefreshToken})
+		mustBe(t, err, ErrUnauthenticated)
+		for _, p := range []*LoginPayload{ming, old, other} {
+			if _, err := c.Me(t.Context(), p.Tokens.AccessToken); err != nil {
+				t.Errorf("one who stays is signed out: %v", err)
+			}
+		}
+		if n := len(w.records(t, kindSessions)); n != 3 {
+			t.Errorf("%d sessions", n)
+		}
+	})
 }
