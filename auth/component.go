@@ -97,7 +97,10 @@ func (c *Core) fetchMerchantToken(ctx context.Context, old tokenRecord) (fresh A
 	return fresh, err
 }
 
-// authorize stores what a merchant has given the platform.
+// authorize stores what a merchant has given the platform. The code for it works
+// once: where the process dies between WeChat's answer and the commit, or the store
+// fails for long, the merchant must authorise the platform again, and the error, of
+// this run or of the next, says so.
 func (c *Core) authorize(ctx context.Context, push Push) error {
 	// The code works once: it is not for a push that has been dealt with, or that a
 	// newer one has overtaken.
@@ -110,18 +113,32 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 		fresh, err = c.wechat.QueryAuthorization(ctx, token, push.Secret)
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotAuthorized):
+		return fmt.Errorf("the code of an authorisation is used or too old, perhaps by a try whose answer got lost: merchant %s must authorise again: %w", push.AppID, err)
+	case err != nil:
 		return err
 	}
+	// What WeChat gave is kept also when the server is stopping.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+	defer cancel()
 	key, now := tokenKey(tokenOfMerchant, fresh.AppID), c.now()
-	return c.transact(ctx, func() ([]drivers.Op, error) {
+	keep := func() ([]drivers.Op, error) {
 		records, err := c.get(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		r := c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now)
 		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
-	})
+	}
+	err = c.transact(ctx, keep)
+	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
+		err = c.transact(ctx, keep)
+	}
+	if err != nil {
+		return fmt.Errorf("what merchant %s gave was not stored: it must authorise again: %w", fresh.AppID, err)
+	}
+	return nil
 }
 
 // unauthorize forgets a merchant: nobody logs in through their app any more.

@@ -334,7 +334,7 @@ func (f *fakeWeChat) QueryAuthorization(_ context.Context, token, code string) (
 	n := f.sent["query"+code]
 	f.mu.Unlock()
 	if n > 1 {
-		return Authorization{}, ErrCodeRejected
+		return Authorization{}, ErrNotAuthorized
 	}
 	fresh, err := f.newToken(code)
 	return Authorization{code, fresh, "secret-refresh-" + code}, err

@@ -56,7 +56,8 @@ type WeChat interface {
 	// (api_component_token). ErrTicketRejected when it is too old or wrong.
 	ComponentToken(ctx context.Context, ticket string) (Token, error)
 	// QueryAuthorization trades the code of an authorisation for the merchant's
-	// tokens (api_query_auth). ErrTokenRejected is about componentToken here and below.
+	// tokens (api_query_auth). ErrNotAuthorized when it is wrong, used or old.
+	// ErrTokenRejected is about componentToken here and below.
 	QueryAuthorization(ctx context.Context, componentToken, authorizationCode string) (Authorization, error)
 	// AuthorizerToken renews the token of a merchant's app (api_authorizer_token).
 	// ErrNotAuthorized when the merchant took the authorisation back.
