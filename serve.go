@@ -362,6 +362,11 @@ func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Lo
 		config.BaseURL, config.Transport = "", w.sandbox
 		log.Warn("WeChat is simulated: whoever can reach this server can log in as anyone. Set WECHAT_APPS for the real one.", "apps", w.apps)
 	}
+	for app, keys := range config.Push {
+		if keys.Plain() {
+			log.Warn("pushes in plain text are believed as far as the network that they come by: set safe mode in WeChat's console, and its key in WECHAT_PUSH", "app", app)
+		}
+	}
 	w.client, err = wechat.New(config)
 	return w, err
 }

@@ -39,6 +39,10 @@ func (c *Core) EchoPush(appID string, query url.Values) (string, error) {
 // message is stored, or was before; a job does what it demands. So it takes one
 // commit, however slow the work is. ErrPushRejected when it is not WeChat's, or
 // too old.
+//
+// A push that is not sealed is believed as far as the network that it came by. But
+// its signature is taken once, whatever the message, so that who has seen one push
+// go by cannot send others.
 func (c *Core) Push(ctx context.Context, appID string, query url.Values, body []byte) error {
 	if appID == "" {
 		if appID = c.wechat.Component(); appID == "" {
@@ -49,9 +53,17 @@ func (c *Core) Push(ctx context.Context, appID string, query url.Values, body []
 	if err != nil {
 		return err
 	}
+	now := c.now()
+	seen := func(id string) drivers.Op {
+		return drivers.Create(drivers.Key{Kind: kindPushes, ID: id}, encode(pushRecord{now}), now.Add(pushSeen))
+	}
+	var signed []drivers.Op
+	if push.Signature != "" {
+		signed = []drivers.Op{seen(hashID("signature", appID, push.Signature))}
+	}
 	switch push.Event {
-	case "":
-		return nil // for somebody else
+	case "": // for somebody else
+		return c.keepPush(ctx, signed)
 	case PushTicket:
 		if push.Secret == "" || appID != c.wechat.Component() {
 			return ErrPushRejected
@@ -65,15 +77,21 @@ func (c *Core) Push(ctx context.Context, appID string, query url.Values, body []
 	if err != nil || len(text) > maxPush {
 		return ErrPushRejected
 	}
-	now := c.now()
-	seen := drivers.Key{Kind: kindPushes, ID: hashID(appID, push.ID)}
-	err = c.store.Commit(ctx,
-		drivers.Create(seen, encode(pushRecord{now}), now.Add(pushSeen)),
-		newJob(jobPush, now, sealedPush{c.seals.seal(pushPlace, string(text))}))
-	if errors.Is(err, drivers.ErrConflict) {
-		return nil // seen before
+	return c.keepPush(ctx, signed, seen(hashID(appID, push.ID)), newJob(jobPush, now, sealedPush{c.seals.seal(pushPlace, string(text))}))
+}
+
+// keepPush commits the ops of a push, unless it or its signature was seen before:
+// then the signature of this delivery is taken all the same.
+func (c *Core) keepPush(ctx context.Context, signed []drivers.Op, ops ...drivers.Op) error {
+	all := append(slices.Clone(signed), ops...)
+	if len(all) == 0 {
+		return nil
 	}
-	if err != nil {
+	err := c.store.Commit(ctx, all...)
+	if errors.Is(err, drivers.ErrConflict) && len(signed) > 0 {
+		err = c.store.Commit(ctx, signed...)
+	}
+	if err != nil && !errors.Is(err, drivers.ErrConflict) {
 		return fmt.Errorf("push: %w", storeError("commit", err))
 	}
 	c.wakeJobs()

@@ -188,6 +188,9 @@ type Push struct {
 	// ID is equal for the deliveries of one push and differs between two pushes:
 	// anything that hashes to a fixed length will do.
 	ID string
+	// Signature is that of a push that was not sealed, and empty of one that was. It
+	// covers the query alone: who has seen one can put any body under it, once.
+	Signature string
 }
 
 // Format tells the event alone, whatever the verb.

@@ -19,6 +19,9 @@ type PushKeys struct {
 	PreviousAESKey Secret
 }
 
+// Plain reports whether pushes come in plain text.
+func (k PushKeys) Plain() bool { return k.AESKey.reveal() == "" }
+
 // ComponentConfig is the third-party platform. Its pushes are always sealed.
 type ComponentConfig struct {
 	AppID  string

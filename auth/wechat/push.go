@@ -74,7 +74,9 @@ func (c *Client) EchoPush(appID string, query url.Values) (string, error) {
 // OpenPush checks and opens a push. Where the door has a key, only what is sealed
 // counts: a plain push is rejected, and of one in both forms the plain one is not
 // looked at. The query of a plain push is signed but not its body, so its body
-// can be believed only as far as the network it came by.
+// can be believed only as far as the network it came by; Push.Signature is for the
+// caller to take once. It, not timestamp and nonce: what is signed are the parts in a
+// row, and they can be cut elsewhere.
 func (c *Client) OpenPush(appID string, query url.Values, body []byte, now time.Time) (auth.Push, error) {
 	d, err := c.door(appID)
 	if err != nil {
@@ -116,7 +118,11 @@ func (c *Client) OpenPush(appID string, query url.Values, body []byte, now time.
 			return auth.Push{}, rejected("what was sealed is neither JSON nor XML")
 		}
 	}
-	return d.push(appID, told)
+	push, err := d.push(appID, told)
+	if err == nil && len(d.keys) == 0 {
+		push.Signature = query.Get("signature")
+	}
+	return push, err
 }
 
 // signed checks a signature of the query in constant time. sealed is what

@@ -83,6 +83,22 @@ func plainPush(message string) (url.Values, []byte) {
 	return url.Values{"timestamp": {at}, "nonce": {"n0nce"}, "signature": {signPush(vectorToken, at, "n0nce")}}, []byte(message)
 }
 
+// TestPlainSignature: a plain push brings its signature, to be taken once; a sealed
+// one brings none.
+func TestPlainSignature(t *testing.T) {
+	t.Parallel()
+	c := newPusher(t)
+	query, body := plainPush(`{"MsgType":"event","Event":"x"}`)
+	got, err := c.OpenPush("wxplain", query, body, pushNow)
+	if err != nil || got.Signature != query.Get("signature") || len(got.Signature) != 40 {
+		t.Errorf("got %q, %v", got.Signature, err)
+	}
+	query, body = sealedPush(`{"MsgType":"event","Event":"x"}`, vectorApp)
+	if got, err = c.OpenPush(vectorApp, query, body, pushNow); err != nil || got.Signature != "" {
+		t.Errorf("sealed: got %q, %v", got.Signature, err)
+	}
+}
+
 func TestURLCheck(t *testing.T) {
 	t.Parallel()
 	c := newPusher(t)
