@@ -50,7 +50,8 @@ func TestAnAuthorisationIsKeptOrSaidToBeLost(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := platform()
+			w := newWorld()
+			w.platform()
 			w.push(t, w.replica(t), Push{Event: PushTicket, Secret: "good"})
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
