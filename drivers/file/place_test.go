@@ -2,6 +2,7 @@ package file_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -65,7 +66,7 @@ func TestLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.OpenStore(t.Context(), at(dir)); err == nil || !strings.Contains(err.Error(), "another process has") {
+	if _, err := file.OpenStore(t.Context(), at(dir)); !errors.Is(err, file.ErrInUse) || !strings.Contains(err.Error(), "another process has") {
 		t.Errorf("opening a store that is open: %v", err)
 	}
 	s.Close()

@@ -21,7 +21,7 @@ func OpenStoreForReading(_ context.Context, u *url.URL) (drivers.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "store.db")); err != nil {
+	if err := exists(u, "store.db"); err != nil {
 		return nil, fmt.Errorf("no store: %w", err)
 	}
 	db, err := openDB(dir, true)
@@ -47,6 +47,36 @@ func OpenObjectsForReading(_ context.Context, u *url.URL) (drivers.Objects, erro
 		return nil, fmt.Errorf("no objects: %w", err)
 	}
 	return drivers.ReadOnlyObjects(&objects{root: root, tmp: filepath.Join(root, tmpFolder)}), nil
+}
+
+// OpenExistingStore is OpenStore for who must not make what is missing: that is an
+// error, which is os.ErrNotExist and names the absolute path.
+func OpenExistingStore(ctx context.Context, u *url.URL) (drivers.Store, error) {
+	if err := exists(u, "store.db"); err != nil {
+		return nil, err
+	}
+	return OpenStore(ctx, u)
+}
+
+// OpenExistingObjects is OpenObjects for who must not make what is missing.
+func OpenExistingObjects(ctx context.Context, u *url.URL) (drivers.Objects, error) {
+	if err := exists(u, "objects"); err != nil {
+		return nil, err
+	}
+	return OpenObjects(ctx, u)
+}
+
+// exists returns an error when name is not in the folder that u names.
+func exists(u *url.URL, name string) error {
+	dir, err := place(u)
+	if err != nil {
+		return err
+	}
+	path, err := filepath.Abs(filepath.Join(dir, name))
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	return err
 }
 
 // Kinds is drivers.KindLister's.

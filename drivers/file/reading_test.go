@@ -3,6 +3,7 @@ package file
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -96,6 +99,12 @@ func TestReadingWhatIsMissing(t *testing.T) {
 	if _, err := OpenObjectsForReading(t.Context(), u); err == nil {
 		t.Error("opened objects that are not there")
 	}
+	if _, err := OpenExistingStore(t.Context(), u); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join(dir, "store.db")) {
+		t.Errorf("an existing store that is not there: %v", err)
+	}
+	if _, err := OpenExistingObjects(t.Context(), u); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("existing objects that are not there: %v", err)
+	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("made %s: %v", dir, err)
 	}
@@ -118,5 +127,54 @@ func TestReadingWhatIsMissing(t *testing.T) {
 	}
 	if err := o.Delete(t.Context(), "a"); !errors.Is(err, drivers.ErrReadOnly) {
 		t.Errorf("delete: %v", err)
+	}
+}
+
+// TestDamaged: a file that was cut off or overwritten is told for what it is, for
+// reading and for writing, and what is whole is not.
+func TestDamaged(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, time.Now, nil)
+	for i := range 200 {
+		if err := s.Commit(t.Context(), create(i, time.Time{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	good, err := os.ReadFile(filepath.Join(dir, "store.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := openDB(dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, page := 0, db.Info().PageSize // beyond what is used, nothing is lost
+	if err := db.View(func(tx *bbolt.Tx) error { used = int(tx.Size()); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	spoilt := map[string][]byte{"text": []byte("this is no store"), "zeros": make([]byte, len(good))}
+	for size := 1; size < used; size += page / 2 {
+		spoilt[fmt.Sprint("cut off at ", size)] = good[:size]
+	}
+	for name, text := range spoilt {
+		for _, readOnly := range []bool{false, true} {
+			dir := t.TempDir() // a panic leaves the lock behind
+			if err := os.WriteFile(filepath.Join(dir, "store.db"), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if db, err := openDB(dir, readOnly); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s, read-only %t: %v", name, readOnly, err)
+				if db != nil {
+					db.Close()
+				}
+			}
+		}
+	}
+	if s, err := OpenExistingStore(t.Context(), &url.URL{Scheme: "file", Path: dir}); err != nil {
+		t.Errorf("a whole one: %v", err)
+	} else {
+		s.Close()
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +33,7 @@ const (
 )
 
 // OpenStore opens the store in the folder that u names, and makes it when it is
-// missing; a drivers.Opener. That another process has it open is an error.
+// missing; a drivers.Opener. That another process has it open is ErrInUse.
 func OpenStore(_ context.Context, u *url.URL) (drivers.Store, error) {
 	dir, err := folder(u)
 	if err != nil {
@@ -66,15 +69,51 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 	return s, nil
 }
 
+// The errors of opening a store, beside those of the operating system.
+var (
+	// ErrInUse: another process has the store open.
+	ErrInUse = errors.New("another process has it open")
+	// ErrDamaged: the file is no store, or not a whole one.
+	ErrDamaged = errors.New("damaged: restore the backup")
+)
+
 // openDB opens the database in dir.
-func openDB(dir string, readOnly bool) (*bbolt.DB, error) {
+func openDB(dir string, readOnly bool) (db *bbolt.DB, err error) {
 	path := filepath.Join(dir, "store.db")
+	// Of a file that was cut off, bbolt reads what is not there: it panics, or the
+	// memory faults.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			db, err = nil, fmt.Errorf("%s is %w", path, ErrDamaged)
+		}
+	}()
 	// Any time-out below bbolt's interval of 50 ms asks for the lock just once.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Millisecond, ReadOnly: readOnly})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("another process has %s open", path)
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Millisecond, ReadOnly: readOnly})
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch),
+		err != nil && strings.Contains(err.Error(), "file size too small"):
+		return nil, fmt.Errorf("%s is %w", path, ErrDamaged)
+	case err == nil && !whole(db):
+		return nil, errors.Join(fmt.Errorf("%s is %w", path, ErrDamaged), db.Close())
 	}
 	return db, err
+}
+
+// whole reports whether the file has all the pages that the database counts.
+func whole(db *bbolt.DB) bool {
+	info, err := os.Stat(db.Path())
+	if err != nil {
+		return false
+	}
+	var size int64
+	err = db.View(func(tx *bbolt.Tx) error {
+		size = tx.Size()
+		return nil
+	})
+	return err == nil && info.Size() >= size
 }
 
 type store struct {
