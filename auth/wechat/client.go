@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -94,29 +95,32 @@ func New(config Config) (*Client, error) {
 	if c.timeout < 0 {
 		return nil, errors.New("wechat: the timeout is negative")
 	}
-	raw := config.BaseURL
-	if raw == "" {
-		raw = DefaultBaseURL
-	}
 	var err error
-	if c.base, err = url.Parse(raw); err != nil {
-		return nil, errors.New("wechat: the base URL is not a URL") // err would quote it
+	if c.base, err = ParseBaseURL(cmp.Or(config.BaseURL, DefaultBaseURL)); err != nil {
+		return nil, fmt.Errorf("wechat: %w", err)
 	}
-	switch b := c.base; {
-	case b.Scheme != "http" && b.Scheme != "https":
-		return nil, errors.New("wechat: the base URL begins with neither http:// nor https://")
-	case b.Hostname() == "":
-		return nil, errors.New("wechat: the base URL has no host")
-	case b.User != nil:
-		return nil, errors.New("wechat: the base URL has a user or password")
-	case b.RawQuery != "" || b.ForceQuery || b.Fragment != "":
-		return nil, errors.New("wechat: the base URL has a query or fragment")
-	}
-	c.base = c.base.JoinPath("/") // of a URL without any path, JoinPath makes a relative one
 	if c.transport = config.Transport; c.transport == nil {
 		c.transport = network(c.timeout)
 	}
 	return c, nil
+}
+
+// ParseBaseURL reads the setting WECHAT_BASE_URL. An error quotes nothing.
+func ParseBaseURL(s string) (*url.URL, error) {
+	b, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errors.New("the base URL is not a URL") // err would quote it
+	case b.Scheme != "http" && b.Scheme != "https":
+		return nil, errors.New("the base URL begins with neither http:// nor https://")
+	case b.Hostname() == "":
+		return nil, errors.New("the base URL has no host")
+	case b.User != nil:
+		return nil, errors.New("the base URL has a user or password")
+	case b.RawQuery != "" || b.ForceQuery || b.Fragment != "":
+		return nil, errors.New("the base URL has a query or fragment")
+	}
+	return b.JoinPath("/"), nil // of a URL without any path, JoinPath makes a relative one
 }
 
 // network makes the transport to the real WeChat.

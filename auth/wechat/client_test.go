@@ -363,3 +363,41 @@ func TestReason(t *testing.T) {
 		}
 	}
 }
+
+// TestRemedies: a refusal that the operator can do something about names the app
+// and says in our words what it is and what to do; no other does.
+func TestRemedies(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]string{
+		40001: "AppSecret is wrong", 40125: "AppSecret is wrong", 40013: "AppID is wrong", 40164: "IP allow-list",
+		40243: "frozen", 48001: "granted", 40029: "", -1: "", 7: "",
+	} {
+		base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"errcode":%d,"errmsg":"words of WeChat's"}`, code)
+		})
+		c, err := New(Config{Apps: map[string]Secret{"wxa": NewSecret("s3cret")}, BaseURL: base})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, login := c.CodeToSession(t.Context(), "wxa", "code")
+		_, token := c.AccessToken(t.Context(), "wxa")
+		for _, err := range []error{login, token} {
+			var e *Error
+			if !errors.As(err, &e) || code == 40001 && e.Code != code {
+				t.Fatalf("%d: %v", code, err)
+			}
+			text := err.Error()
+			if !strings.Contains(text, " of wxa: ") || !strings.Contains(text, want) || strings.Contains(text, "words") || strings.Contains(text, "s3cret") {
+				t.Errorf("%d: %s", code, text)
+			}
+			if (e.Advice() != "") != (want != "") {
+				t.Errorf("%d: the advice is %q", code, e.Advice())
+			}
+		}
+	}
+	for code, remedy := range remedies {
+		if !errors.Is(code2Session.meaning(code), auth.ErrMisconfigured) || remedy.is == "" || remedy.do == "" {
+			t.Errorf("%d has a remedy and is no fault of the configuration, or says nothing", code)
+		}
+	}
+}

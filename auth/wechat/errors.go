@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 // all of it may be logged.
 type Error struct {
 	API    string // the call, as jscode2session
+	App    string // the AppID that was asked for, where it is one of our own; may be empty
 	Code   int    // WeChat's errcode; 0 when it gave none
 	RID    string // WeChat's id of the request, for its support; may be empty
 	Status int    // the HTTP status; 0 without a reply
@@ -25,12 +27,20 @@ type Error struct {
 	is []error
 }
 
-// Error gives the call, what went wrong and what that means.
+// Error gives the call, what went wrong, in our words where the operator can do
+// something about it, and what that means.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("wechat " + e.API + ": ")
+	b.WriteString("wechat " + e.API)
+	if e.App != "" {
+		b.WriteString(" of " + e.App)
+	}
+	b.WriteString(": ")
 	if e.Code != 0 {
 		b.WriteString("errcode " + strconv.Itoa(e.Code))
+		if known, ok := remedies[e.Code]; ok && errors.Is(e, auth.ErrMisconfigured) {
+			b.WriteString(", " + known.is)
+		}
 		if e.RID != "" {
 			b.WriteString(", rid " + e.RID)
 		}
@@ -42,6 +52,33 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// Advice says what the operator can do about it, or nothing.
+func (e *Error) Advice() string {
+	if !errors.Is(e, auth.ErrMisconfigured) {
+		return ""
+	}
+	return remedies[e.Code].do
+}
+
+// remedies say of refusals that an operator can do something about what they are
+// and what to do.
+var remedies = map[int]struct{ is, do string }{
+	40001: {"the AppSecret is wrong", newSecret},
+	40013: {"the AppID is wrong", "copy the AppID from mp.weixin.qq.com into WECHAT_APPS (of the platform: WECHAT_COMPONENT)"},
+	40125: {"the AppSecret is wrong", newSecret},
+	40164: {"this machine's address is not on the IP allow-list", "add this machine's address to the IP allow-list at mp.weixin.qq.com"},
+	40243: {"the AppSecret is frozen", "unfreeze the AppSecret at mp.weixin.qq.com; it takes some ten minutes"},
+	48001: {"the app has not been granted this API", "have this API granted to the app at mp.weixin.qq.com"},
+	50004: {"the app may not call this API", "see at mp.weixin.qq.com why the app may not call this API"},
+	50007: {"the app is frozen", "see at mp.weixin.qq.com why the app is frozen"},
+	61004: {"this machine's address is not on the third-party platform's IP allow-list", "add this machine's address to the platform's IP allow-list at open.weixin.qq.com"},
+	89503: {"this machine's address waits for the app's admin", "have the app's admin confirm this machine's address"},
+	89506: {"the app's admin has refused this machine's address for a day", "have the app's admin accept this machine's address"},
+	89507: {"the app's admin has refused this machine's address for an hour", "have the app's admin accept this machine's address"},
+}
+
+const newSecret = "copy the AppSecret from mp.weixin.qq.com into WECHAT_APPS (of the platform: WECHAT_COMPONENT)"
 
 // Unwrap gives the errors of package auth that this one is.
 func (e *Error) Unwrap() []error { return e.is }
@@ -101,6 +138,7 @@ var meanings = map[int]error{
 	41018: auth.ErrMisconfigured, // the component's AppID missing
 	61004: auth.ErrMisconfigured, // our IP address is not on the component's list
 	61011: auth.ErrMisconfigured, // no component: a mini program's AppID
+	48001: auth.ErrMisconfigured, // the API is not granted to the app
 	50004: auth.ErrMisconfigured, // the app may not call this
 	50007: auth.ErrMisconfigured, // the app is frozen
 	89503: auth.ErrMisconfigured, // our IP address waits for the app's admin

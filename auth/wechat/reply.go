@@ -65,6 +65,14 @@ func (at *endpoint) refused(reason string, is error) error {
 	return &Error{API: at.name, Reason: reason, is: []error{is}}
 }
 
+// ofApp adds to an error which app of ours was asked for.
+func ofApp(appID string, err error) error {
+	if failed, ok := err.(*Error); ok {
+		failed.App = appID
+	}
+	return err
+}
+
 // number is an integer that may come as a string.
 type number int
 

@@ -24,6 +24,9 @@ const redacted = "[redacted]"
 // NewSecret hides text.
 func NewSecret(text string) Secret { return Secret{&text} }
 
+// Empty reports whether there is nothing to hide.
+func (s Secret) Empty() bool { return s.reveal() == "" }
+
 func (s Secret) reveal() string {
 	if s.text == nil {
 		return ""

@@ -33,12 +33,13 @@ func (c *Client) CodeToSession(ctx context.Context, appID, code string) (auth.We
 	if err := code2Session.checkCode(code); err != nil {
 		return auth.WeChatSession{}, err
 	}
-	return c.session(ctx, &code2Session, url.Values{
+	person, err := c.session(ctx, &code2Session, url.Values{
 		"appid":      {appID},
 		"secret":     {secret.reveal()},
 		"js_code":    {code},
 		"grant_type": {"authorization_code"},
 	}, secret.reveal(), code)
+	return person, ofApp(appID, err)
 }
 
 // checkCode refuses what cannot be a code.

@@ -37,7 +37,7 @@ func (c *Client) AccessToken(ctx context.Context, appID string) (auth.Token, err
 		AppID     string `json:"appid"`
 		Secret    string `json:"secret"`
 	}{"client_credential", appID, secret.reveal()}, &r, secret.reveal()); err != nil {
-		return auth.Token{}, err
+		return auth.Token{}, ofApp(appID, err)
 	}
 	return r.token(&stableToken, r.Token)
 }

@@ -164,6 +164,20 @@ func TestPushNow(t *testing.T) {
 	}
 }
 
+// TestPushInto: a server in this process gets pushes and its pictures are read
+// without a socket, also where its address has a path.
+func TestPushInto(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sandbox.PushInto(w.server.Config.Handler, "https://nowhere.invalid/api")
+	if said := w.order(`{"event":"user_info_modified","person":"alice"}`, 200); !strings.Contains(said, `[{"status":200,"body":"success"}]`) {
+		t.Errorf("got %s", said)
+	}
+	if got := <-w.got; got.err != nil || got.push.Event != auth.PushInfoModified {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestForgedPushesAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

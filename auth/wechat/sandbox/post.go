@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -22,11 +23,11 @@ const (
 
 // post brings pushes to the server.
 type post struct {
-	client  *http.Client
 	waiting chan struct{}
 
-	mu   sync.Mutex
-	base string
+	mu     sync.Mutex
+	client *http.Client
+	base   string
 }
 
 func newPost() *post {
@@ -45,10 +46,26 @@ func (s *Sandbox) PushTo(baseURL string) {
 	s.post.base = strings.TrimSuffix(baseURL, "/")
 }
 
-func (p *post) address() string {
+// PushInto is PushTo for a server in this process: it is called without a socket,
+// so that neither its address nor its certificate matters. baseURL, which has no
+// slash at its end, is that of its pictures.
+func (s *Sandbox) PushInto(server http.Handler, baseURL string) {
+	if u, err := url.Parse(baseURL); err == nil {
+		server = http.StripPrefix(u.Path, server)
+	}
+	s.PushTo(baseURL)
+	s.post.mu.Lock()
+	defer s.post.mu.Unlock()
+	client := *s.post.client
+	client.Transport = within{server}
+	s.post.client = &client
+}
+
+// server returns where the server is, and who brings pushes there.
+func (p *post) server() (baseURL string, client *http.Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.base
+	return p.base, p.client
 }
 
 // delivery is what a server said to a push.
@@ -59,7 +76,7 @@ type delivery struct {
 }
 
 func (p *post) deliver(ctx context.Context, l *letter) (delivery, error) {
-	base := p.address()
+	base, client := p.server()
 	if base == "" {
 		return delivery{}, errors.New("nobody has told the sandbox where the server is")
 	}
@@ -71,7 +88,7 @@ func (p *post) deliver(ctx context.Context, l *letter) (delivery, error) {
 		r.Header.Set("Content-Type", "text/xml") // whatever it is, like WeChat
 	}
 	r.Header.Set("User-Agent", "Mozilla/4.0")
-	resp, err := p.client.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return delivery{}, err
 	}
@@ -111,11 +128,11 @@ func (p *post) later(delay time.Duration, write func() (*letter, bool)) {
 // canRead reports whether a picture of the server's can be read; others are taken
 // to be.
 func (p *post) canRead(pictureURL string) bool {
-	base := p.address()
+	base, client := p.server()
 	if base == "" || !strings.HasPrefix(pictureURL, base+"/") {
 		return true
 	}
-	resp, err := p.client.Get(pictureURL)
+	resp, err := client.Get(pictureURL)
 	if err != nil {
 		return false
 	}

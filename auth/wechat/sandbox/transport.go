@@ -10,7 +10,12 @@ import (
 // RoundTrip answers a request from this process as ServeHTTP would one from the
 // network, without a socket: a Sandbox is an http.RoundTripper, for
 // wechat.Config.Transport. A connection closed without an answer is io.EOF.
-func (s *Sandbox) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+func (s *Sandbox) RoundTrip(r *http.Request) (*http.Response, error) { return within{s}.RoundTrip(r) }
+
+// within is an http.RoundTripper to a handler of this process.
+type within struct{ http.Handler }
+
+func (h within) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	if r.Body == nil {
 		r = r.WithContext(r.Context())
 		r.Body = http.NoBody // as a server promises its handlers
@@ -34,7 +39,7 @@ func (s *Sandbox) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 			resp, err = nil, ended
 		}
 	}()
-	s.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
