@@ -43,6 +43,11 @@ var (
 	// new wx.login gives the server a session_key that fits, or shows that the person
 	// is here.
 	ErrLogInAgain = errors.New("log in again with wx.login")
+	// ErrSealed comes with ErrUnauthenticated when a session is sealed with another
+	// secret than the server has: the client logs in again, and the operator must
+	// know, for it is so for everybody. Either the secret was changed without keeping
+	// the old one beside it, or the record was tampered with.
+	ErrSealed = errors.New("sealed with another secret")
 	// ErrContentRejected: WeChat judges a nickname or picture unfit to be shown.
 	ErrContentRejected = errors.New("content rejected")
 	// ErrConsentRequired: the operator demands a consent for this, and there is none.

@@ -114,8 +114,18 @@ func DeadJobs(ctx context.Context, store drivers.Store) (int, error) {
 
 // RetryDeadJobs makes all jobs due that were given up and returns how many there were.
 func (c *Core) RetryDeadJobs(ctx context.Context) (int, error) {
+	defer c.wakeJobs()
+	return retryDeadJobs(ctx, c.store, c.now())
+}
+
+// RetryDeadJobs is Core.RetryDeadJobs for who has a store and no core.
+func RetryDeadJobs(ctx context.Context, store drivers.Store) (int, error) {
+	return retryDeadJobs(ctx, store, time.Now())
+}
+
+func retryDeadJobs(ctx context.Context, store drivers.Store, now time.Time) (int, error) {
 	n := 0
-	for record, err := range c.store.Scan(ctx, kindDeadJobs, "", "") {
+	for record, err := range store.Scan(ctx, kindDeadJobs, "", "") {
 		if err != nil {
 			return n, storeError("scan", err)
 		}
@@ -123,8 +133,8 @@ func (c *Core) RetryDeadJobs(ctx context.Context) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		key := drivers.Key{Kind: kindJobs, ID: timeID(c.now())}
-		err = c.store.Commit(ctx, drivers.Delete(record),
+		key := drivers.Key{Kind: kindJobs, ID: timeID(now)}
+		err = store.Commit(ctx, drivers.Delete(record),
 			drivers.Create(key, encode(jobRecord{Kind: job.Kind, Args: job.Args}), time.Time{}))
 		if errors.Is(err, drivers.ErrConflict) {
 			continue // another operator was faster
@@ -134,7 +144,6 @@ func (c *Core) RetryDeadJobs(ctx context.Context) (int, error) {
 		}
 		n++
 	}
-	c.wakeJobs()
 	return n, nil
 }
 

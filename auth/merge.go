@@ -150,7 +150,7 @@ func (c *Core) MergeAccounts(ctx context.Context, keep, other string, dryRun boo
 // active reads an account that is neither deleted nor merged.
 func (c *Core) active(ctx context.Context, uid string) (account, error) {
 	if !isID(uid) {
-		return account{}, fmt.Errorf("%w: no id of an account", ErrNotFound)
+		return account{}, fmt.Errorf("%w: %q is no id of an account", ErrNotFound, uid)
 	}
 	a, err := c.account(ctx, uid)
 	if err == nil && (!a.there || a.uid != uid || a.user.Deletion != nil) {

@@ -18,7 +18,8 @@ type RefreshSessionPayload struct{ Tokens Tokens }
 // by RefreshTokenLife. The newest token makes the next one. The one before it
 // gives the newest again: its answer got lost, or two asked at once. An older
 // one is in wrong hands: the session is destroyed. Anything that is not a token
-// of a living session is ErrUnauthenticated and changes nothing.
+// of a living session is ErrUnauthenticated and changes nothing; so is one whose
+// session is sealed with another secret, with ErrSealed.
 //
 // While the core is read-only, the newest token gives itself again with a new
 // access token, so that nobody is signed out; the session is not prolonged. An
@@ -54,7 +55,7 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 		}
 		key, err := c.seals.open(record.Key, session.Key)
 		if err != nil {
-			return nil, fmt.Errorf("session %w", err)
+			return nil, fmt.Errorf("%w: the session is %w", ErrUnauthenticated, err)
 		}
 		if !hmac.Equal([]byte(refreshToken(id, counter, key)), []byte(in.RefreshToken)) {
 			return nil, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)

@@ -161,6 +161,24 @@ func TestBadRefreshTokensChangeNothing(t *testing.T) {
 	c.mustRefresh(t, good.RefreshToken)
 }
 
+// A session of a lost secret sends its client to log in again, and says why.
+func TestASessionOfAnotherSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	before := w.replica(t).mustLogin(t, "ming~1").Tokens
+	w.secrets = []string{strings.Repeat("n", MinSecret)}
+	c := w.replica(t)
+	_, err := c.Me(t.Context(), before.AccessToken)
+	mustBe(t, err, ErrUnauthenticated)
+	_, err = c.RefreshSession(t.Context(), RefreshSessionInput{before.RefreshToken})
+	mustBe(t, err, ErrUnauthenticated)
+	mustBe(t, err, ErrSealed)
+	after := c.mustLogin(t, "ming~2").Tokens
+	if c.mustRefresh(t, after.RefreshToken).RefreshToken == "" {
+		t.Error("no refresh after a login")
+	}
+}
+
 func TestSecretsRotate(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -74,12 +73,8 @@ func (ring keyring) open(place drivers.Key, sealed string) (string, error) {
 		}
 		return string(text), nil
 	}
-	return "", errSealed
+	return "", ErrSealed
 }
-
-// errSealed: no secret opens it. The secret was changed without keeping the old
-// one beside it, or the record was tampered with.
-var errSealed = errors.New("sealed with a secret that this server does not have")
 
 // derive makes a 32-byte key for one purpose of a secret.
 func derive(secret, purpose string) ([]byte, error) {
@@ -95,35 +90,36 @@ func keyID(key []byte) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// CheckSecrets reads up to a hundred sessions of a store and returns an error when
-// one of them is sealed with none of secrets: then this is not what the store was
-// used with, and those people are signed out. No sessions is no error.
-func CheckSecrets(ctx context.Context, store drivers.Store, secrets []string) error {
+// CheckSecrets reads up to a hundred sessions of a store and returns how many it
+// has read, with an error that is ErrSealed when one of them is sealed with none of
+// secrets: then this is not what the store was used with, and those people are
+// signed out.
+func CheckSecrets(ctx context.Context, store drivers.Store, secrets []string) (sessions int, err error) {
 	ring, err := newKeyring(secrets)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	seen, sealed, now := 0, 0, time.Now()
+	sealed, now := 0, time.Now()
 	for record, err := range store.Scan(ctx, kindSessions, "", "") {
 		if err != nil {
-			return err
+			return sessions, err
 		}
 		if !sessionLive(record, now) {
 			continue
 		}
 		session, err := decode[sessionRecord](record)
 		if err != nil {
-			return err
+			return sessions, err
 		}
 		if _, err := ring.open(record.Key, session.Key); err != nil {
 			sealed++
 		}
-		if seen++; seen == 100 {
+		if sessions++; sessions == 100 {
 			break
 		}
 	}
 	if sealed > 0 {
-		return fmt.Errorf("%d of %d sessions are %w", sealed, seen, errSealed)
+		return sessions, fmt.Errorf("%d of %d sessions are %w", sealed, sessions, ErrSealed)
 	}
-	return nil
+	return sessions, nil
 }

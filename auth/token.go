@@ -196,7 +196,7 @@ func parseRefreshToken(token string) (session string, counter int64, err error) 
 func (c *Core) issue(session string, r sessionRecord, expires time.Time) (Tokens, error) {
 	key, err := c.seals.open(sessionKey(session), r.Key)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("session %w", err)
+		return Tokens{}, fmt.Errorf("%w: the session is %w", ErrUnauthenticated, err)
 	}
 	access, until, err := c.tokens.sign(session, r.App)
 	if err != nil {

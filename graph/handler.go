@@ -338,17 +338,24 @@ func (h *Handler) present(ctx context.Context, err error) *gqlerror.Error {
 
 // report logs what the operator must know of an error that a client gets as fault.
 func (h *Handler) report(ctx context.Context, call *Call, fault *Fault, err error) {
-	level := slog.LevelError
+	level, do := slog.LevelError, ""
 	switch {
 	case errors.Is(err, errPanicked), errors.Is(err, context.Canceled):
 		return
 	case fault.Code == "UPSTREAM_UNAVAILABLE":
 		level = slog.LevelWarn
-	case fault.Code != internal.Code && fault.Code != "UPSTREAM_MISCONFIGURED":
+	case fault.Code == "UPSTREAM_MISCONFIGURED":
+		do = "run miniprofile check"
+	case errors.Is(err, auth.ErrSealed):
+		do = "restore the secret"
+	case fault.Code != internal.Code:
 		return
 	}
-	h.log.LogAttrs(ctx, level, "request failed", slog.String("request", call.RequestID),
-		slog.String("code", fault.Code), slog.String("error", cause(err).Error()))
+	line := []slog.Attr{slog.String("request", call.RequestID), slog.String("code", fault.Code), slog.String("error", cause(err).Error())}
+	if do != "" {
+		line = append(line, slog.String("do", do))
+	}
+	h.log.LogAttrs(ctx, level, "request failed", line...)
 }
 
 // recovered logs a panic of the core.

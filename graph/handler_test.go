@@ -122,6 +122,7 @@ func TestFaults(t *testing.T) {
 		"ErrContentRejected": {&auth.FieldError{Field: "nickname", Err: auth.ErrContentRejected}, "CONTENT_REJECTED", nil},
 		"ErrConsentRequired": {&auth.FieldError{Field: "phone", Err: auth.ErrConsentRequired}, "CONSENT_REQUIRED", nil},
 		"ErrLogInAgain":      {fmt.Errorf("%w: %w", auth.ErrUnauthenticated, auth.ErrLogInAgain), "UNAUTHENTICATED", nil},
+		"ErrSealed":          {fmt.Errorf("%w: %w", auth.ErrUnauthenticated, auth.ErrSealed), "UNAUTHENTICATED", nil}, // and logged
 		// The core deals with these itself; if one slips through, nobody is told.
 		"ErrTokenRejected":   {auth.ErrTokenRejected, "INTERNAL", nil},
 		"ErrSessionKeyStale": {auth.ErrSessionKeyStale, "INTERNAL", nil},
@@ -164,7 +165,10 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s: hint %v", name, hint)
 			}
 			logged := strings.Count(h.log.String(), "msg=")
-			if silent := !slices.Contains([]string{"INTERNAL", "UPSTREAM_UNAVAILABLE", "UPSTREAM_MISCONFIGURED"}, want.code) || name == "canceled"; silent != (logged == 0) || logged > 1 {
+			if silent := !slices.Contains([]string{"INTERNAL", "UPSTREAM_UNAVAILABLE", "UPSTREAM_MISCONFIGURED"}, want.code) && name != "ErrSealed" || name == "canceled"; silent != (logged == 0) || logged > 1 {
+				t.Errorf("%s: log: %s", name, h.log.String())
+			}
+			if name == "ErrMisconfigured" && !strings.Contains(h.log.String(), "miniprofile check") {
 				t.Errorf("%s: log: %s", name, h.log.String())
 			}
 			if name == "unknown" && (strings.Contains(a.body, "fire") || !strings.Contains(h.log.String(), "fire") ||
