@@ -22,7 +22,8 @@ import (
 
 // Traces tells an OpenTelemetry collector of each request: one span for it, one
 // for each call of the core within it, one for each call of store, objects and
-// WeChat within those. Any number of goroutines may use it.
+// WeChat within those. Any number of goroutines may use it. The nil Traces tells
+// nobody.
 //
 // The spans are made here and not by otelhttp, because that tells what clients
 // sent: the path and the User-Agent.
@@ -75,6 +76,9 @@ func undelivered(err error) error {
 
 // Close sends what is left.
 func (t *Traces) Close(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
 	if err := t.provider.Shutdown(ctx); err != nil {
 		return undelivered(err)
 	}
@@ -84,8 +88,7 @@ func (t *Traces) Close(ctx context.Context) error {
 // Request begins the span of a request, within the caller's if there is a
 // traceparent. Who asks for the server's health is not told of.
 func (t *Traces) Request(r *http.Request, route string) (context.Context, func(field, code string, status int)) {
-	switch route {
-	case "/healthz", "/readyz", "/version":
+	if t == nil || route == "/healthz" || route == "/readyz" || route == "/version" {
 		return r.Context(), func(string, string, int) {}
 	}
 	ctx := t.take.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
@@ -101,16 +104,32 @@ func (t *Traces) Request(r *http.Request, route string) (context.Context, func(f
 	}
 }
 
-// Core begins the span of a call of the core.
-func (t *Traces) Core(ctx context.Context, field string) (context.Context, func(code string)) {
+// Core returns a func that begins the span of a call of the core, for
+// graph.Options.Watch; nil where there are no traces.
+func (t *Traces) Core() func(ctx context.Context, field string) (context.Context, func(code string)) {
+	if t == nil {
+		return nil
+	}
+	return t.core
+}
+
+func (t *Traces) core(ctx context.Context, field string) (context.Context, func(code string)) {
 	ctx, span := t.tracer.Start(ctx, field)
 	return ctx, func(code string) {
 		end(span, code, code == "INTERNAL" || code == "UPSTREAM_UNAVAILABLE" || code == "UPSTREAM_MISCONFIGURED")
 	}
 }
 
-// Watch is a Watch that traces what happens within a request; what jobs do is not told of.
-func (t *Traces) Watch(ctx context.Context, w Work) (context.Context, func(string)) {
+// Watch returns a Watch that traces what happens within a request; what jobs do is
+// not told of. It is nil where there are no traces.
+func (t *Traces) Watch() Watch {
+	if t == nil {
+		return nil
+	}
+	return t.watch
+}
+
+func (t *Traces) watch(ctx context.Context, w Work) (context.Context, func(string)) {
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, func(string) {}
 	}

@@ -13,6 +13,9 @@ func ParseOrigins(texts []string) ([]string, error) {
 	var origins []string
 	for _, text := range texts {
 		text = strings.TrimSpace(text)
+		if strings.HasSuffix(text, "/") {
+			return nil, errors.New("an origin has no slash at the end: https://h5.example.com")
+		}
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Contains(text, "*") || text != u.Scheme+"://"+strings.ToLower(u.Host) {
 			return nil, errors.New("an origin is not SCHEME://HOST or SCHEME://HOST:PORT in lower case, as https://h5.example.com; there is no wildcard")

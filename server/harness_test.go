@@ -15,6 +15,7 @@ import (
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/graph"
 )
 
 // people is a WeChat that knows everybody: a code is PERSON~NONCE.
@@ -74,7 +75,7 @@ func start(t testing.TB) *harness {
 	}
 	t.Cleanup(func() { h.core.Wait(); h.store.Close(); objects.Close() })
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.Server = New(Config{Core: h.core, Version: "test", Introspection: true, Logger: logger})
+	h.Server = New(Config{Core: h.core, Version: "test", GraphQL: graph.Options{Introspection: true}, Logger: logger})
 	return h
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/graph"
 )
 
 func TestParseLimits(t *testing.T) {
@@ -144,7 +145,7 @@ func limited(t *testing.T, limits Limits, more func(*Config)) (*harness, func() 
 	var mu sync.Mutex
 	var refused []string
 	proxies, _ := ParseProxies([]string{"192.0.2.1"}) // that of httptest
-	config := Config{Core: h.core, Introspection: true, Limits: limits, Proxies: proxies,
+	config := Config{Core: h.core, GraphQL: graph.Options{Introspection: true}, Limits: limits, Proxies: proxies,
 		Logger: slog.New(slog.NewJSONHandler(h.log, nil)),
 		Refused: func(limit string) {
 			mu.Lock()

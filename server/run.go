@@ -21,13 +21,13 @@ const (
 	idleTime   = 120 * time.Second // between two requests
 	maxHeader  = 16 << 10          // bytes of a head
 	drainTime  = 3 * time.Second   // for idle connections, after being told to end
-	finishTime = 30 * time.Second  // for requests in flight, after that
+	finishTime = 20 * time.Second  // for requests in flight, after that: Kubernetes kills after 30
 )
 
 // Run serves what listener accepts until ctx ends, then stops without losing a
 // request: it accepts no more, answers what comes on open connections with
 // Connection: close, and returns nil when they are closed. Connections on which
-// nothing comes within 3 seconds it closes, and requests that take longer than 30
+// nothing comes within 3 seconds it closes, and requests that take longer than 20
 // seconds more it breaks off, with an error. It closes the listener.
 //
 // A client may send on an idle connection in the very moment it is closed; HTTP

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -22,10 +23,8 @@ import (
 type Config struct {
 	Core    *auth.Core
 	Version string // told at /
-	// Introspection lets clients ask for the GraphQL schema; see graph.Options.
-	Introspection bool
-	// PostOnly refuses queries by GET; see graph.Options.
-	PostOnly bool
+	// GraphQL is for package graph; its Logger, Origins and Admit are the server's.
+	GraphQL graph.Options
 	// Playground is served at /playground, and browsers that come to / are sent
 	// there; nil means that there is none.
 	Playground *playground.Handler
@@ -37,17 +36,12 @@ type Config struct {
 	// route. It returns the context of the request and a func that is told how it
 	// ended.
 	Watch func(r *http.Request, route string) (context.Context, func(Request))
-	// WatchCore is told of each call of the core; see graph.Options.
-	WatchCore func(ctx context.Context, field string) (context.Context, func(code string))
-	// Trusted and OnlyTrusted are of graph.Options.
-	Trusted     *graph.Manifest
-	OnlyTrusted bool
 	// Limits hold clients to quotas; the zero Limits to none.
 	Limits Limits
 	// Proxies are those whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
 	// MaxInFlight is how many requests are answered at a time; those beyond are
-	// refused at once. Zero means DefaultInFlight.
+	// refused at once. Zero means any number.
 	MaxInFlight int
 	// Origins are those whose pages may call the server, as https://h5.example.com.
 	Origins []string
@@ -57,10 +51,6 @@ type Config struct {
 	// limit: address, login, user, app or load.
 	Refused func(limit string)
 }
-
-// DefaultInFlight is far more than a machine can work on, and little enough that
-// it keeps what it has begun.
-const DefaultInFlight = 1000
 
 // Request is what there is to tell of a request that was answered. Nothing in it
 // is a text of the client.
@@ -100,10 +90,11 @@ func New(config Config) *Server {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, DefaultInFlight))
+	s.clients, s.most = clients{config.Proxies}, int64(cmp.Or(config.MaxInFlight, math.MaxInt))
 	s.refusals.log, s.refusals.told = s.log, config.Refused
 	s.origins, s.tls = config.Origins, config.Certificate
-	options := graph.Options{Origins: config.Origins, Trusted: config.Trusted, OnlyTrusted: config.OnlyTrusted, Introspection: config.Introspection, PostOnly: config.PostOnly, Logger: s.log, Watch: config.WatchCore}
+	options := config.GraphQL
+	options.Origins, options.Logger = config.Origins, s.log
 	if s.limiter = newLimiter(config.Limits, config.Core, s.most, s.refusals.add); s.limiter != nil {
 		options.Admit = s.limiter.operation
 	}

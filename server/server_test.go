@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/graph"
 )
 
 func pngOf(t testing.TB) []byte {
@@ -492,12 +493,12 @@ func TestWatch(t *testing.T) {
 	h.Server = New(Config{Core: h.core, Logger: slog.New(slog.DiscardHandler), Watch: func(r *http.Request, route string) (context.Context, func(Request)) {
 		begun = append(begun, route)
 		return context.WithValue(r.Context(), key{}, true), func(done Request) { told = append(told, done) }
-	}, WatchCore: func(ctx context.Context, field string) (context.Context, func(string)) {
+	}, GraphQL: graph.Options{Watch: func(ctx context.Context, field string) (context.Context, func(string)) {
 		if ctx.Value(key{}) == nil {
 			t.Error("the context of the request does not reach the core")
 		}
 		return ctx, func(string) {}
-	}})
+	}}})
 	h.ask(t, access, `query Secret { secret: me { id } }`, nil)
 	h.ask(t, "", `{ me { id } }`, nil)
 	h.upload(t, access, []byte("no picture"))
