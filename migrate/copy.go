@@ -235,37 +235,10 @@ const (
 
 // hopeless reports whether asking again for what gave err gives it again.
 func hopeless(err error) bool {
-	for _, known := range []error{drivers.ErrConflict, drivers.ErrInvalid, drivers.ErrClosed, drivers.ErrReadOnly, drivers.ErrNotFound, ErrOccupied, errStolen} {
+	for _, known := range []error{drivers.ErrConflict, drivers.ErrInvalid, drivers.ErrClosed, drivers.ErrReadOnly, drivers.ErrNotFound, ErrOccupied, errStolen, errForm} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
 	return false
-}
-
-// Summary tells a person what was copied: the kinds in their order.
-func (r Result) Summary(kinds []string, took time.Duration) string {
-	var b strings.Builder
-	var each []string
-	for _, kind := range kinds {
-		if n := r.Kinds[kind]; n > 0 {
-			each = append(each, kind+" "+grouped(n))
-		}
-	}
-	did := "copied and verified"
-	switch {
-	case r.Resumed:
-		did = "went on with the copy, and verified all of it"
-	case r.Written == 0:
-		did = "all was there before; verified"
-	}
-	fmt.Fprintf(&b, "%s: %s records", did, grouped(r.Records))
-	if len(each) > 0 {
-		fmt.Fprintf(&b, " (%s)", strings.Join(each, ", "))
-	}
-	fmt.Fprintf(&b, ", %s objects of %s bytes, in %s\n", grouped(r.Objects), grouped(r.Bytes), took.Round(100*time.Millisecond))
-	if r.Expired > 0 {
-		fmt.Fprintf(&b, "%s records expired meanwhile and are gone from one side\n", grouped(r.Expired))
-	}
-	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -568,5 +569,42 @@ func TestEstimate(t *testing.T) {
 	}
 	if n := extrapolate(1024, "0006123456789abc"); n != 1024 {
 		t.Errorf("ids that are not random: %d", n)
+	}
+}
+
+// stumbles is a store whose Get fails so many times.
+type stumbles struct {
+	drivers.Store
+	left int
+	with error
+}
+
+func (s *stumbles) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
+	if s.left--; s.left >= 0 {
+		return nil, s.with
+	}
+	return s.Store.Get(ctx, keys...)
+}
+
+// TestUnfinishedOfAStoreThatStumbles: it is asked again; one that does not answer
+// at all, or whose mark nobody understands, is not taken for whole.
+func TestUnfinishedOfAStoreThatStumbles(t *testing.T) {
+	t.Parallel()
+	away := errors.New("away")
+	for times, want := range map[int]error{0: nil, 3: nil, 1000: away} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			err := Unfinished(t.Context(), &stumbles{memory.New().OpenStore(), times, away})
+			if !errors.Is(err, want) || (err == nil) != (want == nil) || time.Since(began) > time.Minute {
+				t.Errorf("after %d failures: %v, in %v", times, err, time.Since(began))
+			}
+		})
+	}
+	store := memory.New().OpenStore()
+	if err := store.Commit(t.Context(), drivers.Create(markKey, json.RawMessage(`{"of":"later"}`), time.Time{})); err != nil {
+		t.Fatal(err)
+	}
+	if err := Unfinished(t.Context(), store); !errors.Is(err, errForm) {
+		t.Errorf("a mark of another form: %v", err)
 	}
 }

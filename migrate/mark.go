@@ -22,12 +22,24 @@ var markKey = drivers.Key{Kind: markKind, ID: "unfinished"}
 // errStolen: another copy has taken the target over.
 var errStolen = errors.New("another copy into the same target is under way")
 
+// errForm: the mark is not one of this version's.
+var errForm = errors.New("has another form")
+
 // Unfinished returns an error that is ErrUnfinished when store is the target of a
-// copy that has not been finished: then accounts are missing in it.
+// copy that has not been finished: then accounts are missing in it. A store that
+// stumbles it asks again, for some 16 seconds; any other error means that it cannot
+// be told, and that nobody must serve the store either.
 func Unfinished(ctx context.Context, store drivers.Store) error {
-	m, err := readMark(ctx, store)
-	if err != nil || m == nil {
+	var m *mark
+	err := again(ctx, func() (err error) {
+		m, err = readMark(ctx, store)
 		return err
+	})
+	if err != nil {
+		return fmt.Errorf("whether the store was copied whole: %w", err)
+	}
+	if m == nil {
+		return nil
 	}
 	return fmt.Errorf("%w from %s, begun %s: run it again to finish it, or empty the store", ErrUnfinished, m.state.From, m.state.Began.Format(time.DateTime))
 }
@@ -73,7 +85,7 @@ func readMark(ctx context.Context, store drivers.Store) (*mark, error) {
 	}
 	m := &mark{store: store, record: records[0]}
 	if err := json.Unmarshal(records[0].Data, &m.state); err != nil || m.state.Done == nil {
-		return nil, fmt.Errorf("record %v has another form", markKey)
+		return nil, fmt.Errorf("record %v %w", markKey, errForm)
 	}
 	return m, nil
 }
