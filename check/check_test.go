@@ -12,10 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/auth/wechat"
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/memory"
 )
@@ -76,6 +78,7 @@ func TestStore(t *testing.T) {
 			ops[0].If = found[0].Revision
 			return err
 		}}, "store: conflict", Fail, "outdated"},
+		"full": {broken{commit: func(drivers.Store, []drivers.Op) error { return fmt.Errorf("commit: %w", syscall.ENOSPC) }}, "store: write", Fail, "no space left"},
 		"half a copy": {broken{get: func(found []drivers.Record) {
 			if found[0].Key.Kind == "copies" {
 				found[0].Revision, found[0].Data = "x", json.RawMessage(`{"from":"there","done":{}}`)
@@ -86,6 +89,9 @@ func TestStore(t *testing.T) {
 		c.broken.Store = space.OpenStore()
 		r := Store(t.Context(), c.broken)
 		want(t, r, c.finding, c.status, c.detail)
+		if name == "full" && !strings.Contains(r[0].Do, "the disk is full") {
+			t.Errorf("%s: %s", name, r[0].Do)
+		}
 		if r.Failed() != (c.status == Fail) {
 			t.Errorf("%s: %+v", name, r)
 		}
@@ -162,7 +168,8 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := strings.ToUpper(good)
-	want(t, Secrets(t.Context(), []string{good}, "", space.OpenStore()), "secret: opens", OK, "")
+	want(t, Secrets(t.Context(), []string{good}, "", memory.New().OpenStore()), "secret: opens", OK, "nothing is sealed yet")
+	want(t, Secrets(t.Context(), []string{good}, "", space.OpenStore()), "secret: opens", OK, "1 sessions")
 	want(t, Secrets(t.Context(), []string{other, good}, "", space.OpenStore()), "secret: opens", OK, "")
 	wrong := Secrets(t.Context(), []string{other}, "", space.OpenStore())
 	want(t, wrong, "secret: opens", Fail, "1 of 1 sessions")
@@ -197,22 +204,31 @@ func TestWeChat(t *testing.T) {
 		{fmt.Errorf("wechat: errcode 40125: %w", auth.ErrMisconfigured), Fail, "WECHAT_APPS"},
 		{fmt.Errorf("%w: cannot resolve the host", auth.ErrUpstream), Fail, "WECHAT_BASE_URL"},
 	} {
-		r := WeChat(t.Context(), fakeWeChat{err: c.err}, []string{"wxa"}, false)
+		r := WeChat(t.Context(), fakeWeChat{err: c.err}, []string{"wxa"})
 		want(t, r, "WeChat: wxa", c.status, "")
 		if !strings.Contains(r[0].Do, c.do) {
 			t.Errorf("%v: %s", c.err, r[0].Do)
 		}
 	}
-	r := WeChat(t.Context(), fakeWeChat{err: auth.ErrCodeRejected, token: fmt.Errorf("errcode 40164: %w", auth.ErrMisconfigured)}, []string{"wxa"}, false)
+	r := WeChat(t.Context(), fakeWeChat{err: auth.ErrCodeRejected, token: fmt.Errorf("errcode 40164: %w", auth.ErrMisconfigured)}, []string{"wxa"})
 	want(t, r, "WeChat: wxa", OK, "")
 	want(t, r, "WeChat: token", Fail, "40164")
-	if !strings.Contains(r[1].Do, "IP whitelist") {
-		t.Errorf("a machine that is not on the whitelist: %s", r[1].Do)
+	if !strings.Contains(r[1].Do, "IP allow-list") {
+		t.Errorf("a machine that is not on the list: %s", r[1].Do)
 	}
-	r = WeChat(t.Context(), fakeWeChat{err: auth.ErrCodeRejected}, []string{"wxa"}, true)
-	want(t, r, "WeChat", Warn, "simulated")
-	if r.Failed() {
-		t.Error("the sandbox is not wrong")
+	// The real client says what it is and what to do.
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"errcode":40125,"errmsg":"invalid appsecret, words of WeChat's"}`)
+	}))
+	defer refuses.Close()
+	client, err := wechat.New(wechat.Config{Apps: map[string]wechat.Secret{"wxa": wechat.NewSecret("s")}, BaseURL: refuses.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = WeChat(t.Context(), client, []string{"wxa"})
+	want(t, r, "WeChat: wxa", Fail, "the AppSecret is wrong")
+	if r.Failures() != 2 || !strings.Contains(r[0].Do, "copy the AppSecret") || strings.Contains(r[0].Detail, "words") {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -263,8 +279,6 @@ func TestPublicURL(t *testing.T) {
 		{"http://127.0.0.1:1", true, "public URL: answers", Warn, "no answer"},
 		{"https://x.invalid", false, "public URL: answers", Fail, "host is not known"},
 		{tls.URL, false, "public URL: answers", Fail, "certificate"},
-		{"api.example.com", false, "public URL", Fail, "no URL"},
-		{"ftp://api.example.com", false, "public URL", Fail, "no URL"},
 	} {
 		want(t, PublicURL(t.Context(), c.url, c.sandbox), c.name, c.status, c.detail)
 	}

@@ -37,7 +37,7 @@ func Store(ctx context.Context, s drivers.Store) Report {
 		return found[0], nil
 	}
 	var record drivers.Record
-	const do = "see the message; for a file: store: is a server running on it, is the disk full, whose is the folder?"
+	const do = "see the message; for a file: store: whose is the folder?"
 	steps := []struct {
 		name, detail string
 		f            func() error

@@ -2,9 +2,10 @@ package check
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"syscall"
 	"time"
 )
 
@@ -32,8 +33,16 @@ type Finding struct {
 type Report []Finding
 
 // Failed reports whether something is wrong.
-func (r Report) Failed() bool {
-	return slices.ContainsFunc(r, func(f Finding) bool { return f.Status == Fail })
+func (r Report) Failed() bool { return r.Failures() > 0 }
+
+// Failures is how many of the findings say that something is wrong.
+func (r Report) Failures() (n int) {
+	for _, f := range r {
+		if f.Status == Fail {
+			n++
+		}
+	}
+	return n
 }
 
 // Table writes the report for a person.
@@ -86,6 +95,9 @@ func timed(name, detail, do string, f func() error) Finding {
 	found := Finding{Name: name, Status: OK, Detail: detail, Took: time.Since(start)}
 	if err != nil {
 		found.Status, found.Detail, found.Do = Fail, err.Error(), do
+		if errors.Is(err, syscall.ENOSPC) {
+			found.Do = "the disk is full: make room on it"
+		}
 	}
 	return found
 }

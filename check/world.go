@@ -8,12 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
+	"github.com/miniprofile/miniprofile/auth/wechat"
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
@@ -33,9 +33,18 @@ func Secrets(ctx context.Context, secrets []string, file string, store drivers.S
 		r = append(r, fileMode(file))
 	}
 	if store != nil && len(secrets) > 0 && !r.Failed() {
-		r = append(r, timed("secret: opens", "what the store holds sealed",
+		sessions := 0
+		f := timed("secret: opens", "",
 			"this store was used with another secret: set MINIPROFILE_SECRET to that one (or both, with a comma, the new one first), or everybody has to log in again",
-			func() error { return auth.CheckSecrets(ctx, store, secrets) }))
+			func() (err error) { sessions, err = auth.CheckSecrets(ctx, store, secrets); return err })
+		switch {
+		case f.Status != OK:
+		case sessions == 0:
+			f.Detail = "nothing is sealed yet"
+		default:
+			f.Detail = fmt.Sprintf("the %d sessions looked at", sessions)
+		}
+		r = append(r, f)
 	}
 	return r
 }
@@ -69,13 +78,9 @@ const probeCode = "miniprofile-check"
 // WeChat asks WeChat for each app, with a code that cannot be good: whether it
 // refuses the code or the app tells whether AppID and AppSecret are right. And it
 // asks for the app's access token, for which this machine's address counts too.
-func WeChat(ctx context.Context, client auth.WeChat, apps []string, sandbox bool) (r Report) {
-	if sandbox {
-		r = append(r, Finding{Name: "WeChat", Status: Warn, Detail: "simulated: whoever can reach the server can log in as anyone",
-			Do: "set WECHAT_APPS to APPID:SECRET for the real one"})
-	}
+func WeChat(ctx context.Context, client auth.WeChat, apps []string) (r Report) {
 	for _, app := range apps {
-		f := timed("WeChat: "+app, "answers, and knows AppID and AppSecret", "", func() error {
+		r = append(r, ask("WeChat: "+app, "answers, and knows AppID and AppSecret", func() error {
 			_, err := client.CodeToSession(ctx, app, probeCode)
 			if errors.Is(err, auth.ErrCodeRejected) {
 				return nil
@@ -84,22 +89,30 @@ func WeChat(ctx context.Context, client auth.WeChat, apps []string, sandbox bool
 				return errors.New("it took a code that cannot be good: this is not WeChat")
 			}
 			return err
-		})
-		token := timed("WeChat: token", "of "+app, "", func() error {
+		}))
+		r = append(r, ask("WeChat: token", "of "+app, func() error {
 			_, err := client.AccessToken(ctx, app)
 			return err
-		})
-		for _, f := range []Finding{f, token} {
-			if f.Status == Fail {
-				f.Do = "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between"
-				if strings.Contains(f.Detail, auth.ErrMisconfigured.Error()) {
-					f.Do = "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP whitelist there"
-				}
-			}
-			r = append(r, f)
-		}
+		}))
 	}
 	return r
+}
+
+// ask asks WeChat, whose refusals have advice of their own.
+func ask(name, detail string, f func() error) Finding {
+	var failed error
+	found := timed(name, detail, "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between", func() error {
+		failed = f()
+		return failed
+	})
+	var refused *wechat.Error
+	switch {
+	case errors.As(failed, &refused) && refused.Advice() != "":
+		found.Do = refused.Advice()
+	case errors.Is(failed, auth.ErrMisconfigured):
+		found.Do = "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP allow-list there"
+	}
+	return found
 }
 
 // client asks for what is only looked at.
@@ -149,20 +162,17 @@ func Clock(ctx context.Context, server, rawURL string) Report {
 	return Report{f}
 }
 
-// PublicURL looks whether clients can use the public URL, and whether what answers
-// there is miniprofile. sandbox says that no real WeChat client will come.
+// PublicURL looks whether clients can use the public URL, which has no slash at its
+// end, and whether what answers there is miniprofile. sandbox says that no real
+// WeChat client will come.
 func PublicURL(ctx context.Context, raw string, sandbox bool) Report {
 	f := Finding{Name: "public URL", Status: OK, Detail: raw}
-	u, err := url.Parse(raw)
 	switch {
 	case raw == "":
 		f.Detail, f.Status = "not set: pictures have addresses of this machine", Warn
 		f.Do = "set MINIPROFILE_PUBLIC_URL to where clients reach the server, as https://api.example.com"
 		return Report{f}
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "":
-		f.Detail, f.Status, f.Do = "it is no URL of a server", Fail, "set MINIPROFILE_PUBLIC_URL to one such as https://api.example.com"
-		return Report{f}
-	case u.Scheme != "https" && !sandbox:
+	case !strings.HasPrefix(raw, "https://") && !sandbox:
 		f.Status, f.Do = Fail, "mini programs call HTTPS only: put a proxy with a certificate before the server and begin MINIPROFILE_PUBLIC_URL with https://"
 	}
 	return Report{f, reach(ctx, raw)}
@@ -171,7 +181,7 @@ func PublicURL(ctx context.Context, raw string, sandbox bool) Report {
 func reach(ctx context.Context, raw string) Finding {
 	f := Finding{Name: "public URL: answers", Status: OK, Detail: "as miniprofile"}
 	start := time.Now()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(raw, "/")+"/", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, raw+"/", nil)
 	if err != nil {
 		f.Status, f.Detail = Fail, "it is no URL"
 		return f
