@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/check"
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/file"
 )
 
 // checkAll is the command that tries what the settings name. Package check does it.
@@ -24,7 +26,7 @@ type checkAll struct {
 
 // Help is of kong: what --help adds.
 func (checkAll) Help() string {
-	return `Writes, reads and deletes a record and an object, asks WeChat, and looks at the secrets, the clock and the public URL. Exit code 0 when nothing is wrong, else 1.`
+	return `Reads the settings as the server does, writes, reads and deletes a record and an object, asks WeChat, and looks at the addresses, the secrets, the clock and the public URL. It makes no store and no secret. Exit code 0 when nothing is wrong, else 1.`
 }
 
 // checkTime bounds it all.
@@ -42,59 +44,33 @@ func (c *checkAll) Run(ctx context.Context) error {
 	if err := write(os.Stdout); err != nil {
 		return err
 	}
-	if report.Failed() {
-		return errors.New("something is wrong")
+	if n := report.Failures(); n > 0 {
+		return fmt.Errorf("%d of %d findings failed", n, len(report))
 	}
 	return nil
 }
 
-// report tries everything.
+// report tries everything, however much of it is wrong.
 func (c *checkAll) report(ctx context.Context) (r check.Report) {
-	broken := func(name string, err error, do string) {
-		r = append(r, check.Finding{Name: name, Status: check.Fail, Detail: err.Error(), Do: do})
+	plan, err := c.plan(slog.New(slog.DiscardHandler))
+	var wrong wrongs
+	errors.As(err, &wrong)
+	for _, err := range wrong {
+		r = append(r, failed("setting", err, "set it right: the server does not start with it"))
 	}
-	store, err := drivers.Open(ctx, c.Store, stores)
-	if err != nil {
-		broken("store", err, "see MINIPROFILE_STORE. If a server has the folder open, ask its /readyz, or stop it to check")
-	} else {
+	for _, text := range unknownSettings(os.Environ()) {
+		r = append(r, check.Finding{Name: "setting", Status: check.Warn, Detail: text, Do: "correct or unset it"})
+	}
+	r = append(r, c.addresses()...)
+	store, found := c.checkStore(ctx)
+	r = append(r, found...)
+	if store != nil {
 		defer store.Close()
-		r = append(r, check.Store(ctx, store)...)
-		switch dead, err := auth.DeadJobs(ctx, store); {
-		case err != nil:
-			broken("jobs", err, "see the store, above")
-		case dead > 0:
-			broken("jobs", fmt.Errorf("%d were given up", dead), "the log says why; miniprofile jobs --retry runs them again")
-		default:
-			r = append(r, check.Finding{Name: "jobs", Status: check.OK, Detail: "none was given up"})
-		}
 	}
-	if u, err := url.Parse(c.Store); err == nil && u.Scheme == "firestore" {
-		r = append(r, check.TTL(u.Host, strings.Trim(u.Path, "/"))...)
-	}
-	if pictures, err := drivers.Open(ctx, c.objects(), objects); err != nil {
-		broken("objects", err, "see MINIPROFILE_OBJECTS")
-	} else {
-		defer pictures.Close()
-		r = append(r, check.Objects(ctx, pictures)...)
-	}
-	if secrets, err := c.secrets(); err != nil {
-		broken("secret", err, "set MINIPROFILE_SECRET, as to what this gives: openssl rand -base64 32")
-	} else {
-		path := ""
-		if len(c.Secret) == 0 {
-			path, _ = secretFile(c.Store)
-		}
-		r = append(r, check.Secrets(ctx, secrets, path, store)...)
-	}
-	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} // the sandbox, if it comes to that, serves nobody else
-	weChat, err := c.openWeChat(ctx, loopback, slog.New(slog.DiscardHandler))
-	if err != nil {
-		broken("WeChat", err, "see WECHAT_APPS and WECHAT_BASE_URL")
-		return r
-	}
-	r = append(r, check.WeChat(ctx, weChat.client, weChat.apps, weChat.sandbox != nil)...)
-	if weChat.sandbox == nil {
-		r = append(r, check.Clock(ctx, "WeChat", c.WeChatURL)...)
+	r = append(r, c.checkObjects(ctx)...)
+	r = append(r, c.checkSecret(ctx, store)...)
+	if plan.weChat != nil {
+		r = append(r, c.checkWeChat(ctx, plan.weChat)...)
 	}
 	if u, err := url.Parse(c.objects()); err == nil && u.Scheme == "minio" {
 		scheme := "https://"
@@ -103,5 +79,115 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 		}
 		r = append(r, check.Clock(ctx, "the object storage", scheme+u.Host)...)
 	}
-	return append(r, check.PublicURL(ctx, c.PublicURL, weChat.sandbox != nil)...)
+	if c.PublicURL == "" || plan.core.PublicURL != "" {
+		r = append(r, check.PublicURL(ctx, plan.core.PublicURL, c.simulated())...)
+	}
+	return r
+}
+
+func failed(name string, err error, do string) check.Finding {
+	return check.Finding{Name: name, Status: check.Fail, Detail: err.Error(), Do: do}
+}
+
+// addresses looks whether the server could listen where it is to.
+func (c *checkAll) addresses() (r check.Report) {
+	setting, address := c.listens()
+	for _, at := range [][2]string{{setting, address}, {"MINIPROFILE_ADMIN_LISTEN", c.Admin}} {
+		if at[1] == "" || checkAddress(at[1]) != nil { // the latter is told already
+			continue
+		}
+		listener, err := listen(at[0], at[1])
+		switch {
+		case err == nil:
+			listener.Close()
+			r = append(r, check.Finding{Name: "address", Status: check.OK, Detail: at[1]})
+		case errors.Is(err, errInUse):
+			r = append(r, check.Finding{Name: "address", Status: check.Warn, Detail: at[1] + " is in use", Do: "if it is not this server that runs there: " + err.Error()})
+		default:
+			r = append(r, failed("address", err, "name an address of this machine: HOST:PORT, or :PORT for all"))
+		}
+	}
+	return r
+}
+
+// checkStore tries the store, and returns it open, or nil.
+func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report) {
+	store, err := c.openStore(ctx, storesThatExist)
+	if err != nil {
+		return nil, check.Report{c.unopened("store", err, "see MINIPROFILE_STORE")}
+	}
+	var r check.Report
+	if path, _ := secretFile(c.Store); path != "" {
+		f := check.Finding{Name: "store: place", Status: check.OK, Detail: filepath.Dir(path)}
+		if !strings.HasPrefix(c.Store, "file:/") && !c.simulated() {
+			f.Status, f.Do = check.Warn, "it depends on the folder in which the server is started: name it absolutely, as file:/var/lib/miniprofile"
+		}
+		r = append(r, f)
+	}
+	r = append(r, check.Store(ctx, store)...)
+	switch dead, err := auth.DeadJobs(ctx, store); {
+	case err != nil:
+		r = append(r, failed("jobs", err, "see the store, above"))
+	case dead > 0:
+		r = append(r, failed("jobs", fmt.Errorf("%d were given up", dead), "the log says why; miniprofile jobs --retry runs them again"))
+	default:
+		r = append(r, check.Finding{Name: "jobs", Status: check.OK, Detail: "none was given up"})
+	}
+	if u, err := url.Parse(c.Store); err == nil && u.Scheme == "firestore" {
+		r = append(r, check.TTL(u.Host, strings.Trim(u.Path, "/"))...)
+	}
+	return store, r
+}
+
+// checkObjects tries the objects.
+func (c *checkAll) checkObjects(ctx context.Context) check.Report {
+	pictures, err := c.openObjects(ctx, objectsThatExist)
+	if err != nil {
+		return check.Report{c.unopened("objects", err, "see MINIPROFILE_OBJECTS")}
+	}
+	defer pictures.Close()
+	return check.Objects(ctx, pictures)
+}
+
+// unopened says why a place could not be opened, where that may be as it should.
+func (c *checkAll) unopened(name string, err error, do string) check.Finding {
+	var missing *fs.PathError
+	switch {
+	case errors.Is(err, file.ErrInUse):
+		return check.Finding{Name: name, Status: check.Warn, Detail: "in use by a running server", Do: "ask its /readyz, or stop it to try the store too"}
+	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing):
+		return check.Finding{Name: name, Status: check.Warn, Detail: "there is no " + missing.Path + ": the server makes it at its first start",
+			Do: "if it should be there, this is the wrong folder or setting: best name the place absolutely, as file:/var/lib/miniprofile"}
+	}
+	return failed(name, err, do)
+}
+
+// checkSecret looks at the secret. store may be nil.
+func (c *checkAll) checkSecret(ctx context.Context, store drivers.Store) check.Report {
+	secrets, path, err := c.secrets(ctx, store)
+	switch {
+	case err != nil && len(c.Secret) > 0:
+		return nil // told with the settings
+	case err != nil:
+		return check.Report{failed("secret", err, "restore it, or set MINIPROFILE_SECRET, as to what this gives: openssl rand -base64 32")}
+	case secrets == nil:
+		return check.Report{{Name: "secret", Status: check.OK, Detail: "none yet: the server makes it at its first start"}}
+	}
+	return check.Secrets(ctx, secrets, path, store)
+}
+
+// checkWeChat asks WeChat.
+func (c *checkAll) checkWeChat(ctx context.Context, w *weChat) (r check.Report) {
+	if w.sandbox != nil {
+		r = append(r, check.Finding{Name: "WeChat", Status: check.Warn, Detail: "simulated: whoever can reach the server can log in as anyone",
+			Do: c.leaveSandbox() + " for the real one"})
+	}
+	if len(w.plain) > 0 {
+		r = append(r, check.Finding{Name: "WeChat: push", Status: check.Warn, Detail: "in plain text for " + strings.Join(w.plain, ", "), Do: plainPushes})
+	}
+	r = append(r, check.WeChat(ctx, w.client, w.apps)...)
+	if w.sandbox == nil {
+		r = append(r, check.Clock(ctx, "WeChat", c.WeChatURL)...)
+	}
+	return r
 }

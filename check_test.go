@@ -16,6 +16,7 @@ import (
 func TestCheckCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	startChild(t, dir).stop() // makes store and secret
 	code, out, errs := run(t, dir, "check", "--json")
 	var r struct {
 		OK       bool
@@ -29,7 +30,7 @@ func TestCheckCommand(t *testing.T) {
 		found[f.Name] = f.Status
 	}
 	for name, status := range map[string]string{
-		"store: conflict": "ok", "jobs": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "WeChat: token": "ok", "public URL": "warn",
+		"address": "ok", "store: place": "ok", "store: conflict": "ok", "jobs": "ok", "objects: get": "ok", "secret: file": "ok", "WeChat": "warn", "WeChat: wxsandbox0000000": "ok", "WeChat: token": "ok", "public URL": "warn",
 	} {
 		if found[name] != status {
 			t.Errorf("%s is %q, want %s", name, found[name], status)
@@ -45,12 +46,27 @@ func TestCheckCommand(t *testing.T) {
 	const appSecret = "0123456789abcdef0123456789abcdef"
 	for _, wrong := range []struct{ args, want string }{
 		{"--secret short", "number 1 has 5 characters"},
-		{"--public-url ftp://x", "it is no URL of a server"},
+		{"--public-url ftp://x", "MINIPROFILE_PUBLIC_URL: want an address"},
+		{"--rate-limits bad", "MINIPROFILE_RATE_LIMITS: "},
+		{"--tls-cert missing.pem", "MINIPROFILE_TLS_CERT, "},
+		{"--trusted-proxies bad", "MINIPROFILE_TRUSTED_PROXIES: "},
+		{"--cors-origins bad", "MINIPROFILE_CORS_ORIGINS: "},
+		{"--trusted-documents missing", "MINIPROFILE_TRUSTED_DOCUMENTS: "},
+		{"--only-trusted", "MINIPROFILE_ONLY_TRUSTED: "},
+		{"--avatar-url cdn", "MINIPROFILE_AVATAR_URL: want an address"},
+		{"--avatar-url https://cdn.example.com", "MINIPROFILE_AVATAR_URL: pictures in file:data"},
+		{"--listen 8080", "MINIPROFILE_LISTEN: "},
+		{"--listen :8080", "the sandbox"},
+		{"--admin-listen 8080", "MINIPROFILE_ADMIN_LISTEN: "},
+		{"--public-url https://x.invalid --content-check wechat --apps wxa:" + appSecret + " --wechat-base-url http://127.0.0.1:1", "MINIPROFILE_CONTENT_CHECK: "},
 		{"--wechat-base-url http://127.0.0.1:1 --apps wxa:" + appSecret, "fail  WeChat: wxa"},
 		{"--store other:x", "unknown scheme"},
-		{"--store memory:", "MINIPROFILE_SECRET is needed"},
+		{"--store firestore://demo --objects memory: --apps wxa:" + appSecret + " --wechat-base-url sandbox --sandbox-anywhere", "MINIPROFILE_SECRET is needed"},
 	} {
 		code, out, errs := run(t, dir, append([]string{"check"}, strings.Fields(wrong.args)...)...)
+		if !strings.Contains(errs, " findings failed") {
+			t.Errorf("%s: %s", wrong.args, errs)
+		}
 		if code != 1 || !strings.Contains(out, wrong.want) || !strings.Contains(out, "\n      -> ") {
 			t.Errorf("%s: exit code %d\n%s%s", wrong.args, code, out, errs)
 		}
@@ -68,9 +84,16 @@ func TestCheckCommand(t *testing.T) {
 	if code, out, _ := run(t, dir, "check"); code != 1 || !strings.Contains(out, "1 were given up") || !strings.Contains(out, "jobs --retry") {
 		t.Errorf("with a dead job: exit code %d\n%s", code, out)
 	}
-	// Beside a running server the store is locked, and that is what it says.
+	if code, out, _ := run(t, dir, "check", "--apps", "wxa:"+appSecret, "--wechat-base-url", "sandbox"); !strings.Contains(out, "-> unset WECHAT_BASE_URL") {
+		t.Errorf("the sandbox with an app: exit code %d\n%s", code, out)
+	}
+	if code, out, errs := run(t, dir, "jobs", "--retry"); code != 0 {
+		t.Fatal(out, errs)
+	}
+	// Beside a running server the store is locked, and that is what it says; all
+	// else is tried.
 	c := startChild(t, dir)
-	if code, out, _ := run(t, dir, "check"); code != 1 || !strings.Contains(out, "another process has") || !strings.Contains(out, "/readyz") {
+	if code, out, _ := run(t, dir, "check"); code != 0 || !strings.Contains(out, "in use by a running server") || !strings.Contains(out, "ok    objects: delete") || !strings.Contains(out, "ok    secret: file") {
 		t.Errorf("beside a server: exit code %d\n%s", code, out)
 	}
 	c.stop()

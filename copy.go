@@ -59,7 +59,7 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 	}
 	if c.From != "" {
 		if config.From, err = drivers.Open(ctx, c.From, storesToRead); err != nil {
-			return err
+			return misspelt(err)
 		}
 		defer config.From.Close()
 		if config.To, err = drivers.Open(ctx, c.To, stores); err != nil {
@@ -69,7 +69,7 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 	}
 	if fromObjects != "" {
 		if config.FromObjects, err = drivers.Open(ctx, fromObjects, objectsToRead); err != nil {
-			return err
+			return misspelt(err)
 		}
 		defer config.FromObjects.Close()
 		if config.ToObjects, err = drivers.Open(ctx, toObjects, objects); err != nil {
@@ -77,11 +77,11 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, config.ToObjects.Close()) }()
 	}
-	display := migrate.NewDisplay(os.Stderr)
-	config.Watch = display.Show
+	display := newDisplay(os.Stderr)
+	config.Watch = display.show
 	start := time.Now()
 	result, err := migrate.Copy(ctx, config)
-	display.Close()
+	display.close()
 	switch {
 	case errors.Is(err, migrate.ErrOccupied):
 		did := "Nothing was written. "
@@ -98,7 +98,7 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 	case err != nil:
 		return fmt.Errorf("%w\nNot finished: the same command goes on where it was", err)
 	}
-	fmt.Print(result.Summary(auth.Kinds, time.Since(start)))
+	fmt.Print(summary(result, auth.Kinds, time.Since(start)))
 	if c.From != "" {
 		fmt.Print(c.aboutSecret())
 	}
@@ -110,6 +110,9 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 func (c *copyAll) objects() (from, to string, err error) {
 	if (c.From == "") != (c.To == "") {
 		return "", "", errors.New("--from and --to belong together")
+	}
+	if err := c.known(); err != nil {
+		return "", "", err
 	}
 	from, to = cmp.Or(c.FromObjects, ifObjects(c.From)), cmp.Or(c.ToObjects, ifObjects(c.To))
 	switch {
@@ -129,10 +132,39 @@ func (c *copyAll) objects() (from, to string, err error) {
 	return from, to, nil
 }
 
+// known refuses URLs of no driver, and targets that would be gone with the process.
+func (c *copyAll) known() error {
+	for flag, rawURL := range map[string]string{"--from": c.From, "--to": c.To} {
+		if rawURL != "" {
+			if err := known(rawURL, stores); err != nil {
+				return fmt.Errorf("%s: %w", flag, err)
+			}
+		}
+	}
+	for flag, rawURL := range map[string]string{"--from-objects": c.FromObjects, "--to-objects": c.ToObjects} {
+		if rawURL != "" {
+			if err := known(rawURL, objects); err != nil {
+				return fmt.Errorf("%s: %w", flag, err)
+			}
+		}
+	}
+	if scheme(c.To) == "memory" || scheme(c.ToObjects) == "memory" {
+		return errors.New("a copy into memory: is gone when the command ends")
+	}
+	return nil
+}
+
+// misspelt is the error of a source that is not there: a wrong flag.
+func misspelt(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return exit{err, exitUsage}
+	}
+	return err
+}
+
 // ifObjects returns the URL of a store when its driver can hold objects too.
 func ifObjects(store string) string {
-	scheme, _, _ := strings.Cut(store, ":")
-	if _, ok := objects[scheme]; ok {
+	if _, ok := objects[scheme(store)]; ok {
 		return store
 	}
 	return ""

@@ -29,6 +29,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/breaker"
 	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/graph"
 	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/server"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
@@ -312,25 +313,27 @@ func newHouse(t *testing.T) *house {
 	if h.traces, err = observe.NewTraces(t.Context(), "test", exporter{h.spans}); err != nil {
 		t.Fatal(err)
 	}
-	watch := watchAll(h.metrics, h.traces)
 	space := memory.New()
-	store, pictures := s.watched(failingStore{space.OpenStore(), h.fault}, breaker.Objects(failingObjects{space.OpenObjects(), h.fault}), watch)
 	limits, err := server.ParseLimits("on")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.core, err = auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(client, watch), limits.WeChat, h.metrics.Limited),
-		Apps: []string{sandbox.AppID}, Secrets: serverSecrets, Issuer: publicURL, PublicURL: publicURL, JobDone: h.metrics.JobDone,
-		RequireConsent: true, CheckContent: true, DeletedAuditLife: time.Hour, Now: h.clock.now,
-	})
+	h.core, err = s.newCore(plan{
+		core: auth.Config{
+			Issuer: publicURL, RequireConsent: true, CheckContent: true, DeletedAuditLife: time.Hour, Now: h.clock.now,
+		},
+		edge:   server.Config{Limits: limits},
+		weChat: &weChat{client: client, apps: []string{sandbox.AppID}},
+	}, &places{
+		store: failingStore{space.OpenStore(), h.fault}, objects: breaker.Objects(failingObjects{space.OpenObjects(), h.fault}), secrets: serverSecrets,
+	}, publicURL, h.metrics, observe.Both(h.traces.Watch(), h.metrics.Watch))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.core.Wait)
 	h.server = server.New(server.Config{
-		Core: h.core, Version: "test", Logger: log, Introspection: true, Sandbox: h.sandbox,
-		Watch: watchRequests(h.metrics, h.traces), WatchCore: watchCore(h.traces), Refused: h.metrics.Limited, Limits: limits,
+		Core: h.core, Version: "test", Logger: log, GraphQL: graph.Options{Introspection: true, Watch: h.traces.Core()}, Sandbox: h.sandbox,
+		Watch: watchRequests(h.metrics, h.traces), Refused: h.metrics.Limited, Limits: limits,
 	})
 	front := httptest.NewServer(http.HandlerFunc(h.door))
 	t.Cleanup(front.Close)

@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// version is set by the linker when a release is built.
+// version is set by -ldflags "-X main.version=…"; see versionOf.
 var version = "dev"
 
 // commands are what the binary can do. Serve is what it does when told nothing.
@@ -37,14 +37,27 @@ func main() {
 	spareTheCollector()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cli := kong.Parse(&commands{},
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	version = versionOf(version)
+	parser := kong.Must(&commands{},
 		kong.Name("miniprofile"),
 		kong.Description("Accounts and profiles for WeChat mini programs."),
-		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
 		kong.Resolvers(secretFiles{}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
-	cli.FatalIfErrorf(cli.Run())
+	cli, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(nameSetting(parser.Model, err))
+	parser.FatalIfErrorf(cli.Run())
+}
+
+// versionOf is what the linker has set, or else the version and revision that go
+// build has noted.
+func versionOf(set string) string {
+	if info, ok := debug.ReadBuildInfo(); ok && set == "dev" && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return set
 }
 
 // spareTheCollector trades memory that a server has for time: with a live heap of

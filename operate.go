@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/miniprofile/miniprofile/auth"
-	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // mergeUsers is the command that merges two accounts. A file: store is one
@@ -21,76 +20,66 @@ type mergeUsers struct {
 
 // Run merges, or tells what it would do. What is left to move, the server moves
 // when it runs.
-func (m *mergeUsers) Run(ctx context.Context) error {
-	return m.operate(ctx, func(core *auth.Core) error {
-		report, err := core.MergeAccounts(ctx, m.Keep, m.Other, m.DryRun)
-		if err != nil {
-			return err
-		}
-		done := "merged"
-		if m.DryRun {
-			done = "would merge"
-		}
-		takes := "nothing"
-		if len(report.Takes) > 0 {
-			takes = strings.Join(report.Takes, ", ")
-		}
-		fmt.Printf("%s %s into %s: takes %s; %d identities then\n", done, report.Other, report.Keep, takes, report.Identities)
-		return nil
+func (m *mergeUsers) Run(ctx context.Context) (err error) {
+	w, err := m.weChat() // which is asked nothing
+	if err != nil {
+		return err
+	}
+	places, err := m.open(ctx, storesThatExist, objects)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, places.Close()) }()
+	core, err := auth.New(auth.Config{
+		Store: places.store, Objects: places.objects, Secrets: places.secrets, WeChat: w.client, Apps: w.apps, OldPictureLife: m.OldPictures,
 	})
+	if err != nil {
+		return err
+	}
+	report, err := core.MergeAccounts(ctx, m.Keep, m.Other, m.DryRun)
+	if err != nil {
+		return err
+	}
+	done := "merged"
+	if m.DryRun {
+		done = "would merge"
+	}
+	takes := "nothing"
+	if len(report.Takes) > 0 {
+		takes = strings.Join(report.Takes, ", ")
+	}
+	fmt.Printf("%s %s into %s: takes %s; %d identities then\n", done, report.Other, report.Keep, takes, report.Identities)
+	return nil
 }
 
-// deadJobs is the command about jobs that were given up.
+// deadJobs is the command about jobs that were given up. It needs the store alone.
 type deadJobs struct {
 	settings
 	Retry bool `help:"Have the server run them again."`
 }
 
-// Run counts the dead jobs, or makes them due. It fails when there are some that
-// were not made due.
-func (d *deadJobs) Run(ctx context.Context) error {
-	return d.operate(ctx, func(core *auth.Core) error {
-		if d.Retry {
-			n, err := core.RetryDeadJobs(ctx)
-			fmt.Printf("%d jobs are due again\n", n)
-			return err
-		}
-		n, err := core.DeadJobs(ctx)
-		if err == nil && n > 0 {
-			return fmt.Errorf("%d jobs were given up: the log says why; --retry runs them again", n)
-		}
-		fmt.Printf("%d jobs were given up\n", n)
-		return err
-	})
+// Help is of kong: what --help adds.
+func (deadJobs) Help() string {
+	return `A file: store is one process's: stop the server first. While it runs, its log and /metrics tell of such jobs.`
 }
 
-// operate opens the store for an operator's command.
-func (s *settings) operate(ctx context.Context, do func(*auth.Core) error) (err error) {
-	store, err := drivers.Open(ctx, s.Store, stores)
+// Run counts the dead jobs, or makes them due. It fails when there are some that
+// were not made due.
+func (d *deadJobs) Run(ctx context.Context) (err error) {
+	store, err := d.openStore(ctx, storesThatExist)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	pictures, err := s.openObjects(ctx)
-	if err != nil {
+	if d.Retry {
+		n, err := auth.RetryDeadJobs(ctx, store)
+		fmt.Printf("%d jobs are due again\n", n)
 		return err
 	}
-	defer func() { err = errors.Join(err, pictures.Close()) }()
-	secrets, err := s.secrets()
-	if err != nil {
-		return err
+	n, err := auth.DeadJobs(ctx, store)
+	if err == nil && n > 0 {
+		return fmt.Errorf("%d jobs were given up: the log says why; --retry runs them again", n)
 	}
-	core, err := auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: noWeChat{}, Apps: []string{"none"}, Secrets: secrets, OldPictureLife: s.OldPictures,
-	})
-	if err != nil {
-		return err
-	}
-	return do(core)
+	fmt.Printf("%d jobs were given up\n", n)
+	return err
 }
-
-// noWeChat is for commands that have nothing to ask WeChat.
-type noWeChat struct{ auth.WeChat }
-
-// Component is none.
-func (noWeChat) Component() string { return "" }

@@ -74,7 +74,7 @@ func startSpoiltHouse(t *testing.T, host string) *spoiltHouse {
 	h.bucket = open(host)
 	silent := slog.New(slog.DiscardHandler)
 	site := httptest.NewUnstartedServer(nil)
-	weChat, err := (&settings{}).openWeChat(t.Context(), site.Listener.Addr(), silent)
+	weChat, err := (&settings{}).weChat()
 	if err != nil {
 		t.Fatal(err)
 	}

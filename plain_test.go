@@ -13,7 +13,7 @@ func TestPlainPushesAreWarnedOf(t *testing.T) {
 	c := startChild(t, t.TempDir(), "WECHAT_APPS=wxplain:secret,wxsealed:secret", "WECHAT_PUSH=wxplain:pushtoken,wxsealed:pushtoken:"+key)
 	c.stop()
 	log := c.log.String()
-	if strings.Count(log, "pushes in plain text") != 1 || !strings.Contains(log, `"app":"wxplain"`) || strings.Contains(log, "pushtoken") {
+	if strings.Count(log, "in plain text") != 1 || !strings.Contains(log, `"apps":["wxplain"]`) || strings.Contains(log, "pushtoken") {
 		t.Errorf("the log is\n%s", log)
 	}
 }

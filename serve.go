@@ -1,63 +1,20 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
-	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
-	"github.com/miniprofile/miniprofile/auth/wechat"
-	"github.com/miniprofile/miniprofile/auth/wechat/sandbox"
 	"github.com/miniprofile/miniprofile/drivers"
-	"github.com/miniprofile/miniprofile/drivers/breaker"
-	"github.com/miniprofile/miniprofile/drivers/file"
-	"github.com/miniprofile/miniprofile/drivers/firestore"
-	"github.com/miniprofile/miniprofile/drivers/memory"
 	"github.com/miniprofile/miniprofile/drivers/minio"
-	"github.com/miniprofile/miniprofile/graph"
-	"github.com/miniprofile/miniprofile/migrate"
 	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/playground"
 	"github.com/miniprofile/miniprofile/server"
 )
-
-// The drivers, by the scheme of their URLs.
-var (
-	stores = map[string]drivers.Opener[drivers.Store]{
-		"file":      file.OpenStore,
-		"firestore": firestore.OpenStore,
-		"memory":    memory.OpenStore,
-	}
-	objects = map[string]drivers.Opener[drivers.Objects]{
-		"file":   file.OpenObjects,
-		"memory": memory.OpenObjects,
-		"minio":  minio.OpenObjects,
-	}
-)
-
-// The same, for what is only read: a file: store can then be read by others too,
-// and nothing is made where nothing is.
-var (
-	storesToRead  = with(stores, "file", file.OpenStoreForReading)
-	objectsToRead = with(objects, "file", file.OpenObjectsForReading)
-)
-
-func with[T any](openers map[string]drivers.Opener[T], scheme string, opener drivers.Opener[T]) map[string]drivers.Opener[T] {
-	openers = maps.Clone(openers)
-	openers[scheme] = opener
-	return openers
-}
 
 // serve is the command that serves the API.
 type serve struct{ settings }
@@ -66,252 +23,53 @@ type serve struct{ settings }
 func (s *serve) Run(ctx context.Context) (err error) {
 	lines := server.NewLog(os.Stderr)
 	defer lines.Flush()
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+	log := s.logger(lines)
+	plan, err := s.plan(log)
+	if err != nil {
 		return err
 	}
-	log := lines.Logger(level, s.LogFormat == "text" || s.LogFormat == "auto" && terminal(os.Stderr))
-
-	listener, err := net.Listen("tcp", s.address())
+	s.warn(log, plan.weChat)
+	listener, err := listen(s.listens())
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	openStore := stores
-	if s.ReadOnly {
-		openStore = storesToRead
-	}
-	store, err := drivers.Open(ctx, s.Store, openStore)
+	places, err := s.openToServe(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := migrate.Unfinished(ctx, store); errors.Is(err, migrate.ErrUnfinished) {
-		return fmt.Errorf("%s: %w", drivers.Redact(s.Store), err)
-	} else if err != nil {
-		log.Warn("cannot tell whether the store was copied whole", "error", err.Error())
-	}
-	pictures, err := s.openObjects(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, pictures.Close()) }()
-	limits, proxies, err := s.limits()
-	if err != nil {
-		return err
-	}
-	certificate, origins, err := s.web(log)
-	if err != nil {
-		return err
-	}
-	trusted, err := s.trusted()
-	if err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, places.Close()) }()
 	metrics := observe.NewMetrics(version)
-	traces, err := traces(ctx, log)
+	traces, stopTraces, err := openTraces(ctx, log)
 	if err != nil {
 		return err
 	}
-	if traces != nil {
-		defer func() {
-			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			if err := traces.Close(ending); err != nil {
-				log.Warn("traces", "error", err.Error())
-			}
-		}()
-	}
-	watch := watchAll(metrics, traces)
-	store, pictures = s.watched(store, pictures, watch)
-	secrets, err := s.secrets()
-	if err != nil {
-		return err
-	}
-	weChat, err := s.openWeChat(ctx, listener.Addr(), log)
-	if err != nil {
-		return err
-	}
-
-	publicURL, issuer := s.PublicURL, s.PublicURL
-	if publicURL == "" {
-		// The address may change with every start; who signed the tokens does not.
-		publicURL, issuer = "http://"+reachable(listener.Addr()), "miniprofile"
-		if certificate != nil {
-			publicURL = "https://" + reachable(listener.Addr())
-		}
-	}
-	core, err := auth.New(auth.Config{
-		Store: store, Objects: pictures, WeChat: server.LimitWeChat(observe.WeChat(weChat.client, watch), limits.WeChat, metrics.Limited), Apps: weChat.apps, Secrets: secrets,
-		Issuer: issuer, PublicURL: publicURL, AvatarURL: s.AvatarURL, OldPictureLife: s.OldPictures, JobDone: metrics.JobDone,
-		ReadOnly:       s.ReadOnly,
-		RequireConsent: s.RequireConsent, CheckContent: s.ContentCheck == "wechat", AcceptDoubtful: s.ContentDoubt == "accept",
-		PictureTimeout: s.ContentTimeout, DeletionDelay: s.DeletionDelay, DeletedAuditLife: s.DeletedAudit,
-	})
+	defer stopTraces()
+	publicURL := plan.publicURL(listener.Addr())
+	core, err := s.newCore(plan, places, publicURL, metrics, observe.Both(traces.Watch(), metrics.Watch))
 	if err != nil {
 		return err
 	}
 	defer core.Wait()
-	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
-	var working sync.WaitGroup
-	working.Go(func() { core.RunJobs(jobs, func(err error) { logJob(log, err) }) })
-	defer working.Wait()
-	defer stopJobs()
-
+	defer s.work(ctx, core, places, log)()
 	stopAdmin, err := s.serveAdmin(metrics, log)
 	if err != nil {
 		return err
 	}
 	defer stopAdmin()
-
-	log.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
-		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", weChat.sandbox != nil, "readOnly", s.ReadOnly)
-	config := server.Config{
-		Core: core, Version: version, Introspection: s.introspection(weChat), PostOnly: s.GetQueries == "off", Playground: s.playground(weChat), Logger: log,
-		Watch: watchRequests(metrics, traces), WatchCore: watchCore(traces), Refused: metrics.Limited,
-		Trusted: trusted, OnlyTrusted: s.Trusted,
-		Certificate: certificate, Origins: origins,
-		Limits: limits, Proxies: proxies, MaxInFlight: s.InFlight,
-	}
-	if config.Playground != nil {
-		log.Info("playground", "url", publicURL+playground.Path)
-	}
-	if weChat.sandbox != nil {
-		weChat.sandbox.PushTo("http://" + reachable(listener.Addr()))
-		config.Sandbox = weChat.sandbox
-	}
-	if dead, err := core.DeadJobs(ctx); err == nil && dead > 0 {
-		log.Error("jobs were given up, see miniprofile jobs", "dead", dead)
-	}
-	err = server.New(config).Run(ctx, listener)
+	config := plan.edge
+	config.Core, config.Refused, config.Playground = core, metrics.Limited, s.playground(plan.weChat)
+	config.Watch, config.GraphQL.Watch = watchRequests(metrics, traces), traces.Core()
+	err = s.newServer(config, plan.weChat, publicURL).Run(ctx, listener)
 	log.Info("stopped")
 	return err
 }
 
-// logJob tells of a job that failed; that of a dead one is an error.
-func logJob(log *slog.Logger, err error) {
-	level := slog.LevelWarn
-	if errors.Is(err, auth.ErrJobDead) {
-		level = slog.LevelError
-	}
-	log.Log(context.Background(), level, "job failed", "error", err.Error())
-}
-
-// address is where to listen: PORT, which container platforms set, counts when
-// nobody has said otherwise.
-func (s *settings) address() string {
-	if port := os.Getenv("PORT"); port != "" && s.Listen == "" {
-		return ":" + port
-	}
-	return cmp.Or(s.Listen, defaultListen)
-}
-
-// reachable is an address on which this machine reaches what listens on addr.
-func reachable(addr net.Addr) string {
-	if a := addr.(*net.TCPAddr); a.IP.IsUnspecified() {
-		return fmt.Sprintf("localhost:%d", a.Port)
-	}
-	return addr.String()
-}
-
-// objects is the URL of the objects: the store's, where it can hold objects too.
-func (s *settings) objects() string { return cmp.Or(s.Objects, s.Store) }
-
-// openObjects opens the objects, behind a breaker: some lie behind a network.
-func (s *settings) openObjects(ctx context.Context) (drivers.Objects, error) {
-	openers := objects
-	switch {
-	case s.ReadOnly:
-		openers = objectsToRead
-	case s.CreateBucket:
-		openers = with(objects, "minio", minio.CreateObjects)
-	}
-	o, err := drivers.Open(ctx, s.objects(), openers)
-	if err != nil {
-		return nil, err
-	}
-	return breaker.Objects(o), nil
-}
-
-// secrets are those that are set, or the one that a file: store keeps.
-func (s *settings) secrets() ([]string, error) {
-	if len(s.Secret) > 0 {
-		return s.Secret, nil
-	}
-	u, err := url.Parse(s.Store)
-	if err != nil || u.Scheme != "file" {
-		return nil, errors.New("MINIPROFILE_SECRET is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own")
-	}
-	secret, err := file.Secret(u)
-	return strings.Split(secret, ","), err
-}
-
-// introspection reports whether clients may ask for the schema by GraphQL.
-func (s *settings) introspection(w *weChat) bool {
-	return s.Introspection == "on" || s.Introspection == "auto" && w.sandbox != nil
-}
-
-// playground is the page, where it is to be served. It reads the schema as text,
-// so introspection stays off outside the sandbox; and there it knows no persons.
-func (s *settings) playground(w *weChat) *playground.Handler {
-	switch {
-	case s.Playground == "off" || s.Playground == "auto" && w.sandbox == nil:
-		return nil
-	case w.sandbox != nil:
-		return playground.New(playground.Options{Apps: w.apps})
-	}
-	return playground.New(playground.Options{})
-}
-
-// limits are the quotas of clients, and the proxies that say who is one.
-func (s *settings) limits() (limits server.Limits, proxies []netip.Prefix, err error) {
-	if limits, err = server.ParseLimits(s.Limits); err != nil {
-		return limits, nil, fmt.Errorf("MINIPROFILE_RATE_LIMITS: %w", err)
-	}
-	if proxies, err = server.ParseProxies(s.Proxies); err != nil {
-		return limits, nil, fmt.Errorf("MINIPROFILE_TRUSTED_PROXIES: %w", err)
-	}
-	if s.InFlight < 1 {
-		return limits, nil, errors.New("MINIPROFILE_MAX_IN_FLIGHT is less than 1")
-	}
-	return limits, proxies, nil
-}
-
-// web is what browsers and TLS need: the certificate, nil for plain HTTP, and the
-// origins whose pages may call.
-func (s *settings) web(log *slog.Logger) (certificate *server.Certificate, origins []string, err error) {
-	if origins, err = server.ParseOrigins(s.Origins); err != nil {
-		return nil, nil, fmt.Errorf("MINIPROFILE_CORS_ORIGINS: %w", err)
-	}
-	if s.TLSCert == "" && s.TLSKey == "" {
-		return nil, origins, nil
-	}
-	certificate, err = server.OpenCertificate(s.TLSCert, s.TLSKey, func(err error) {
-		log.Error("the new certificate does not serve, the old one goes on", "error", err.Error())
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("MINIPROFILE_TLS_CERT, MINIPROFILE_TLS_KEY: %w", err)
-	}
-	return certificate, origins, nil
-}
-
-// trusted are the documents that clients may ask for by their hashes, or nil.
-func (s *settings) trusted() (*graph.Manifest, error) {
-	if s.Documents == "" {
-		if s.Trusted {
-			return nil, errors.New("MINIPROFILE_ONLY_TRUSTED needs MINIPROFILE_TRUSTED_DOCUMENTS")
-		}
-		return nil, nil
-	}
-	text, err := os.ReadFile(s.Documents)
-	if err != nil {
-		return nil, fmt.Errorf("MINIPROFILE_TRUSTED_DOCUMENTS: %w", err)
-	}
-	m, err := graph.ParseManifest(text)
-	if err != nil {
-		return nil, fmt.Errorf("MINIPROFILE_TRUSTED_DOCUMENTS: %w", err)
-	}
-	return m, nil
+// logger makes the log that the settings ask for.
+func (s *settings) logger(lines *server.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // one of those that there are
+	return lines.Logger(level, s.LogFormat == "text" || s.LogFormat == "auto" && terminal(os.Stderr))
 }
 
 // terminal reports whether somebody reads f as it is written.
@@ -320,69 +78,90 @@ func terminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// weChat is WeChat's API, real or simulated.
-type weChat struct {
-	client  *wechat.Client
-	apps    []string
-	sandbox *sandbox.Sandbox // nil where WeChat is real
+// warn tells the operator what serves and perhaps should not.
+func (s *settings) warn(log *slog.Logger, w *weChat) {
+	for _, text := range unknownSettings(os.Environ()) {
+		log.Warn(text)
+	}
+	if w.sandbox != nil {
+		log.Warn("WeChat is simulated: whoever can reach this server can log in as anyone. For the real one, "+s.leaveSandbox()+".", "apps", w.apps)
+	}
+	if len(w.plain) > 0 {
+		log.Warn(plainPushes, "apps", w.plain)
+	}
 }
 
-// openWeChat makes the client of WeChat's API. The sandbox, in which anyone can
-// be anyone, serves when no app is configured or it is asked for, and only where
-// nobody else can reach it unless told otherwise.
-func (s *settings) openWeChat(ctx context.Context, listen net.Addr, log *slog.Logger) (*weChat, error) {
-	w := &weChat{}
-	simulated := s.Apps == "" && s.Component == "" || s.WeChatURL == "sandbox"
-	config := wechat.Config{BaseURL: s.WeChatURL}
-	var err error
-	if s.Apps != "" {
-		if config.Apps, err = wechat.ParseApps(s.Apps); err != nil {
-			return nil, fmt.Errorf("WECHAT_APPS: %w", err)
-		}
-	} else if simulated {
-		config.Apps = map[string]wechat.Secret{sandbox.AppID: {}}
+// openToServe opens the places to serve from.
+func (s *settings) openToServe(ctx context.Context) (*places, error) {
+	switch {
+	case s.ReadOnly:
+		return s.open(ctx, storesToRead, objectsToRead)
+	case s.CreateBucket:
+		return s.open(ctx, stores, with(objects, "minio", minio.CreateObjects))
 	}
-	if s.Push != "" {
-		if config.Push, err = wechat.ParsePush(s.Push); err != nil {
-			return nil, fmt.Errorf("WECHAT_PUSH: %w", err)
-		}
-	}
-	if s.Component != "" {
-		if config.Component, err = wechat.ParseComponent(s.Component); err != nil {
-			return nil, fmt.Errorf("WECHAT_COMPONENT: %w", err)
-		}
-	}
-	w.apps = slices.Sorted(maps.Keys(config.Apps))
-	if simulated {
-		if !listen.(*net.TCPAddr).IP.IsLoopback() && !s.SandboxAny {
-			return nil, fmt.Errorf("the sandbox, in which anyone can be anyone, does not serve on %s: set WECHAT_APPS, or MINIPROFILE_SANDBOX_ANYWHERE=true if you mean it", listen)
-		}
-		simulate(&config)
-		w.sandbox = sandbox.New(time.Now, w.apps...)
-		config.BaseURL, config.Transport = "", w.sandbox
-		log.Warn("WeChat is simulated: whoever can reach this server can log in as anyone. Set WECHAT_APPS for the real one.", "apps", w.apps)
-	}
-	for app, keys := range config.Push {
-		if keys.Plain() {
-			log.Warn("pushes in plain text are believed as far as the network that they come by: set safe mode in WeChat's console, and its key in WECHAT_PUSH", "app", app)
-		}
-	}
-	w.client, err = wechat.New(config)
-	return w, err
+	return s.open(ctx, stores, objects)
 }
 
-// simulate puts the sandbox's secrets in the place of the operator's own, which
-// are not for it.
-func simulate(config *wechat.Config) {
-	config.Push = map[string]wechat.PushKeys{}
-	keys := func(appID string) wechat.PushKeys {
-		token, key := sandbox.PushKeys(appID)
-		return wechat.PushKeys{Token: wechat.NewSecret(token), AESKey: wechat.NewSecret(key)}
+// newCore makes the core over the places, watched.
+func (s *settings) newCore(plan plan, places *places, publicURL string, metrics *observe.Metrics, watch observe.Watch) (*auth.Core, error) {
+	config, w := plan.core, plan.weChat
+	config.PublicURL, config.Secrets, config.JobDone = publicURL, places.secrets, metrics.JobDone
+	config.Store = observe.Store(places.store, scheme(s.Store), watch)
+	config.Objects = observe.Objects(places.objects, scheme(s.objects()), watch)
+	config.WeChat, config.Apps = server.LimitWeChat(observe.WeChat(w.client, watch), plan.edge.Limits.WeChat, metrics.Limited), w.apps
+	return auth.New(config)
+}
+
+// work runs jobs, and looks at what is left of an earlier time, until the function
+// that it returns is called.
+func (s *settings) work(ctx context.Context, core *auth.Core, places *places, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var working sync.WaitGroup
+	working.Go(func() { core.RunJobs(ctx, func(err error) { logJob(log, err) }) })
+	working.Go(func() { s.lookBack(ctx, places, log) })
+	return func() { cancel(); working.Wait() }
+}
+
+// lookBack tells of jobs that were given up, and of sessions that no secret opens.
+func (s *settings) lookBack(ctx context.Context, places *places, log *slog.Logger) {
+	if dead, err := auth.DeadJobs(ctx, places.store); err == nil && dead > 0 {
+		log.Error("jobs were given up, see miniprofile jobs", "dead", dead)
 	}
-	for app := range config.Apps {
-		config.Apps[app], config.Push[app] = wechat.NewSecret(sandbox.Secret), keys(app)
+	if _, err := auth.CheckSecrets(ctx, places.store, places.secrets); errors.Is(err, auth.ErrSealed) {
+		path, _ := secretFile(s.Store)
+		if path == "" {
+			path = "the secret"
+		}
+		log.Error(fmt.Sprintf("%v: restore %s, or set MINIPROFILE_SECRET to what it was; till then, those people have to log in again", err, path))
 	}
-	config.Component = &wechat.ComponentConfig{
-		AppID: sandbox.ComponentAppID, Secret: wechat.NewSecret(sandbox.Secret), PushKeys: keys(sandbox.ComponentAppID),
+}
+
+// logJob tells of a job that failed; that of a dead one is an error.
+func logJob(log *slog.Logger, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, auth.ErrJobDead) {
+		level = slog.LevelError
 	}
+	line := []any{"error", err.Error()}
+	if errors.Is(err, auth.ErrMisconfigured) {
+		line = append(line, "do", "run miniprofile check")
+	}
+	log.Log(context.Background(), level, "job failed", line...)
+}
+
+// newServer makes the server, and the sandbox's way to it, and says so.
+func (s *settings) newServer(config server.Config, w *weChat, publicURL string) *server.Server {
+	if w.sandbox != nil {
+		config.Sandbox = w.sandbox
+	}
+	h := server.New(config)
+	if w.sandbox != nil {
+		w.sandbox.PushInto(h, publicURL)
+	}
+	config.Logger.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
+		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", w.sandbox != nil, "readOnly", s.ReadOnly)
+	if config.Playground != nil {
+		config.Logger.Info("playground", "url", publicURL+playground.Path)
+	}
+	return h
 }

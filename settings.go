@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,4 +80,88 @@ func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 		return strings.TrimSpace(string(text)), nil
 	}
 	return nil, nil
+}
+
+// nameSetting makes the error about a setting name its variable, not only its flag.
+func nameSetting(app *kong.Application, err error) error {
+	var wrong *kong.ParseError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	text, _, _ := strings.Cut(err.Error(), " (from envar ")
+	for _, command := range app.Leaves(false) {
+		for _, flag := range command.Flags {
+			rest, ok := strings.CutPrefix(text, "--"+flag.Name)
+			if !ok || len(flag.Envs) == 0 || rest == "" || rest[0] != ':' && rest[0] != ' ' && rest[0] != '=' {
+				continue
+			}
+			if strings.Contains(rest, "expected duration") {
+				rest, _, _ = strings.Cut(rest, ": time: ")
+				rest += ": want hours, minutes and seconds, as 240h, 10m or 30s"
+			}
+			return exit{errors.New(flag.Envs[0] + " (--" + flag.Name + ")" + rest), exitUsage}
+		}
+	}
+	return err
+}
+
+// unknownSettings returns a warning of each variable that is called like a setting
+// and is none. Those of the tests are, and those that Kubernetes makes of a service
+// called miniprofile.
+func unknownSettings(environ []string) (warnings []string) {
+	known := map[string]bool{}
+	fields := reflect.TypeFor[settings]()
+	for i := range fields.NumField() {
+		known[fields.Field(i).Tag.Get("env")] = true
+	}
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		bare := strings.TrimSuffix(name, "_FILE")
+		if !strings.HasPrefix(name, "MINIPROFILE_") && !strings.HasPrefix(name, "WECHAT_") ||
+			known[bare] || strings.HasPrefix(name, "MINIPROFILE_TEST_") || ofService.MatchString(variable) {
+			continue
+		}
+		text := name + " is no setting"
+		if like, far := nearest(bare, slices.Sorted(maps.Keys(known))); far <= 4 {
+			text += ": did you mean " + like + strings.TrimPrefix(name, bare) + "?"
+		}
+		warnings = append(warnings, text)
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// ofService are the variables that Kubernetes and Docker links make of a service.
+var ofService = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?=|PORT_[0-9]+_(TCP|UDP)(_[A-Z]+)?=|PORT=(tcp|udp)://)`)
+
+// nearest returns which of names is the most like name, and how many letters differ.
+func nearest(name string, names []string) (best string, far int) {
+	far = len(name)
+	for _, n := range names {
+		if d := distance(name, n); d < far {
+			best, far = n, d
+		}
+	}
+	return best, far
+}
+
+// distance is Levenshtein's: how many letters must be put in, taken out or changed.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/breaker"
+	"github.com/miniprofile/miniprofile/drivers/file"
+	"github.com/miniprofile/miniprofile/drivers/firestore"
+	"github.com/miniprofile/miniprofile/drivers/memory"
+	"github.com/miniprofile/miniprofile/drivers/minio"
+	"github.com/miniprofile/miniprofile/migrate"
+)
+
+// The drivers, by the scheme of their URLs.
+var (
+	stores = map[string]drivers.Opener[drivers.Store]{
+		"file":      file.OpenStore,
+		"firestore": firestore.OpenStore,
+		"memory":    memory.OpenStore,
+	}
+	objects = map[string]drivers.Opener[drivers.Objects]{
+		"file":   file.OpenObjects,
+		"memory": memory.OpenObjects,
+		"minio":  minio.OpenObjects,
+	}
+)
+
+// The same, for what is only read: a file: store can then be read by others too,
+// and nothing is made where nothing is.
+var (
+	storesToRead  = with(stores, "file", file.OpenStoreForReading)
+	objectsToRead = with(objects, "file", file.OpenObjectsForReading)
+)
+
+// The same, for who must not make what is missing: in a wrong folder, an empty
+// store would look as if all were well.
+var (
+	storesThatExist  = with(stores, "file", file.OpenExistingStore)
+	objectsThatExist = with(objects, "file", file.OpenExistingObjects)
+)
+
+func with[T any](openers map[string]drivers.Opener[T], scheme string, opener drivers.Opener[T]) map[string]drivers.Opener[T] {
+	openers = maps.Clone(openers)
+	openers[scheme] = opener
+	return openers
+}
+
+// places are where everything lies, open.
+type places struct {
+	store   drivers.Store
+	objects drivers.Objects
+	secrets []string
+}
+
+// open opens the places by the openers of their schemes. A store that a copy has
+// not filled is an error.
+func (s *settings) open(ctx context.Context, stores map[string]drivers.Opener[drivers.Store], objects map[string]drivers.Opener[drivers.Objects]) (p *places, err error) {
+	p = &places{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if p.store, err = s.openStore(ctx, stores); err != nil {
+		return p, err
+	}
+	if err = migrate.Unfinished(ctx, p.store); err != nil {
+		return p, fmt.Errorf("%s: %w", drivers.Redact(s.Store), err)
+	}
+	if p.objects, err = s.openObjects(ctx, objects); err != nil {
+		return p, err
+	}
+	if p.secrets, _, err = s.secrets(ctx, p.store); err == nil && p.secrets == nil {
+		p.secrets, err = s.makeSecret()
+	}
+	return p, err
+}
+
+// Close closes the places.
+func (p *places) Close() (err error) {
+	if p.objects != nil {
+		err = p.objects.Close()
+	}
+	if p.store != nil {
+		err = errors.Join(err, p.store.Close())
+	}
+	return err
+}
+
+// openStore opens the store.
+func (s *settings) openStore(ctx context.Context, openers map[string]drivers.Opener[drivers.Store]) (drivers.Store, error) {
+	store, err := drivers.Open(ctx, s.Store, openers)
+	if errors.Is(err, file.ErrInUse) {
+		err = fmt.Errorf("%w: a file: store is one process's, so stop the other first", err)
+	}
+	return store, err
+}
+
+// openObjects opens the objects, behind a breaker: some lie behind a network.
+func (s *settings) openObjects(ctx context.Context, openers map[string]drivers.Opener[drivers.Objects]) (drivers.Objects, error) {
+	o, err := drivers.Open(ctx, s.objects(), openers)
+	if err != nil {
+		return nil, err
+	}
+	if _, public := o.(drivers.PublicURLer); s.AvatarURL != "" && !public {
+		return nil, errors.Join(fmt.Errorf("MINIPROFILE_AVATAR_URL: pictures in %s are read through this server alone: unset it", drivers.Redact(s.objects())), o.Close())
+	}
+	return breaker.Objects(o), nil
+}
+
+// objects is the URL of the objects: the store's, where it can hold objects too.
+func (s *settings) objects() string { return cmp.Or(s.Objects, s.Store) }
+
+// checkPlaces refuses URLs of no driver.
+func (s *settings) checkPlaces() error {
+	var wrong wrongs
+	wrong.add("MINIPROFILE_STORE", known(s.Store, stores))
+	err := known(s.objects(), objects)
+	if s.Objects == "" && wrong.err() == nil && err != nil {
+		err = fmt.Errorf("is needed: %s: holds no pictures", scheme(s.Store))
+	}
+	if s.Objects != "" || wrong.err() == nil {
+		wrong.add("MINIPROFILE_OBJECTS", err)
+	}
+	return wrong.err()
+}
+
+// known returns an error when rawURL is no URL of a driver among openers.
+func known[T any](rawURL string, openers map[string]drivers.Opener[T]) error {
+	dry := map[string]drivers.Opener[struct{}]{}
+	for scheme := range openers {
+		dry[scheme] = func(context.Context, *url.URL) (none struct{}, err error) { return none, nil }
+	}
+	_, err := drivers.Open(context.Background(), rawURL, dry)
+	return err
+}
+
+// scheme is that of a URL.
+func scheme(rawURL string) string {
+	before, _, _ := strings.Cut(rawURL, ":")
+	return strings.ToLower(before)
+}
+
+// secrets are those that are set, or the one that a file: store keeps, with its
+// path. None and no error means that there may be a first one: makeSecret's. For a
+// store that holds data already, a new secret would sign everybody out: that is an
+// error. store may be nil.
+func (s *settings) secrets(ctx context.Context, store drivers.Store) (secrets []string, path string, err error) {
+	if len(s.Secret) > 0 {
+		return s.Secret, "", checkLength(s.Secret)
+	}
+	switch scheme(s.Store) {
+	case "memory":
+		return nil, "", nil
+	default:
+		return nil, "", errors.New("MINIPROFILE_SECRET is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own")
+	case "file":
+	}
+	u, err := url.Parse(s.Store)
+	if err != nil {
+		return nil, "", err
+	}
+	if path, err = file.SecretPath(u); err != nil {
+		return nil, "", err
+	}
+	if _, err = os.Stat(path); err == nil {
+		secret, err := file.Secret(u)
+		if err != nil {
+			return nil, path, err
+		}
+		secrets = strings.Split(secret, ",")
+		if err = checkLength(secrets); err != nil {
+			err = fmt.Errorf("the secret in %s: %w", path, err)
+		}
+		return secrets, path, err
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, path, err
+	}
+	if store == nil {
+		return nil, path, nil
+	}
+	kinds, err := drivers.Kinds(ctx, store)
+	if err == nil && len(kinds) > 0 {
+		err = fmt.Errorf("%s is missing, and %s holds accounts: restore the secret from the backup, or set MINIPROFILE_SECRET to it. "+
+			"If it is lost, everybody has to log in again with a new one: openssl rand -base64 32 >%s", path, filepath.Join(filepath.Dir(path), "store.db"), path)
+	}
+	return nil, path, err
+}
+
+// makeSecret makes the first secret, as secrets allows.
+func (s *settings) makeSecret() ([]string, error) {
+	if scheme(s.Store) == "memory" {
+		return []string{rand.Text() + rand.Text()}, nil // goes with what it protects
+	}
+	u, err := url.Parse(s.Store)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := file.Secret(u)
+	return []string{secret}, err
+}
