@@ -75,6 +75,9 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 			// client is honest, for nobody else can sign.
 			op := drivers.Replace(record, nil, now.Add(RefreshTokenLife))
 			session.Counter, session.Seen, expires = counter+1, now, op.Expires
+			if !c.seals.newest(session.Key) { // so that an old secret may go when a session's life is over
+				session.Key = c.seals.seal(record.Key, key)
+			}
 			op.Data = encode(session)
 			ops = append(ops, op)
 		}

@@ -197,6 +197,7 @@ func TestSecretsRotate(t *testing.T) {
 	if _, err := c.Me(t.Context(), fresh.AccessToken); err != nil {
 		t.Error("a token of the new secret: ", err)
 	}
+	c.mustRefresh(t, fresh.RefreshToken) // the refresh before has sealed the session anew
 	_, err := c.Me(t.Context(), old.AccessToken)
 	mustBe(t, err, ErrUnauthenticated)
 }

@@ -76,6 +76,11 @@ func (ring keyring) open(place drivers.Key, sealed string) (string, error) {
 	return "", ErrSealed
 }
 
+// newest reports whether the first secret has sealed it.
+func (ring keyring) newest(sealed string) bool {
+	return strings.HasPrefix(sealed, ring[0].id+".")
+}
+
 // derive makes a 32-byte key for one purpose of a secret.
 func derive(secret, purpose string) ([]byte, error) {
 	if len(secret) < MinSecret {
