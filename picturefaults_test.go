@@ -74,7 +74,7 @@ func startSpoiltHouse(t *testing.T, host string) *spoiltHouse {
 	h.bucket = open(host)
 	silent := slog.New(slog.DiscardHandler)
 	site := httptest.NewUnstartedServer(nil)
-	weChat, err := (&settings{}).weChat()
+	weChat, err := (&settings{WeChatURL: "sandbox"}).weChat()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,11 +160,11 @@ func (s *settings) secrets(ctx context.Context, store drivers.Store) (secrets []
 		return s.Secret, "", checkLength(s.Secret)
 	}
 	switch scheme(s.Store) {
+	case "file":
 	case "memory":
 		return nil, "", nil
 	default:
 		return nil, "", errors.New("MINIPROFILE_SECRET is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own")
-	case "file":
 	}
 	u, err := url.Parse(s.Store)
 	if err != nil {
