@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -367,30 +368,50 @@ func TestStumbling(t *testing.T) {
 	from, to := inMemory(), inMemory()
 	fill(t, from, from.objects, 300)
 	config := between(from, to)
-	config.From, config.To = &stumbling{from.Store}, &stumbling{to.Store}
+	config.From, config.To = &stumbling{Store: from.Store}, &stumbling{Store: to.Store}
 	if _, err := Copy(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 	mustEqual(t, from, to)
 }
 
-type stumbling struct{ drivers.Store }
+// stumbling is a store that fails at random, but no call more than three times: the
+// copy gives up one that goes on failing, and is right to.
+type stumbling struct {
+	drivers.Store
+	mu    sync.Mutex
+	times map[string]int
+}
 
 var errStumbled = errors.New("stumbled")
 
+func (s *stumbling) stumbles(oneIn int, call ...any) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.times == nil {
+		s.times = map[string]int{}
+	}
+	what := fmt.Sprint(call...)
+	if rand.IntN(oneIn) > 0 || s.times[what] == 3 {
+		return false
+	}
+	s.times[what]++
+	return true
+}
+
 func (s *stumbling) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
-	if rand.IntN(5) == 0 {
+	if s.stumbles(5, "get", keys[0]) {
 		return nil, errStumbled
 	}
 	return s.Store.Get(ctx, keys...)
 }
 
 func (s *stumbling) Commit(ctx context.Context, ops ...drivers.Op) error {
-	if rand.IntN(10) == 0 {
+	if s.stumbles(10, "commit", ops[0].Key) {
 		return errStumbled
 	}
 	err := s.Store.Commit(ctx, ops...)
-	if rand.IntN(10) == 0 {
+	if s.stumbles(10, "commit", ops[0].Key) {
 		return errStumbled
 	}
 	return err
@@ -399,7 +420,7 @@ func (s *stumbling) Commit(ctx context.Context, ops ...drivers.Op) error {
 func (s *stumbling) Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[drivers.Record, error] {
 	return func(yield func(drivers.Record, error) bool) {
 		for r, err := range s.Store.Scan(ctx, kind, prefix, after) {
-			if rand.IntN(50) == 0 {
+			if s.stumbles(50, "scan", kind, prefix, after) {
 				yield(drivers.Record{}, errStumbled)
 				return
 			}
