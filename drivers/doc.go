@@ -5,9 +5,8 @@
 //
 // # Writing a driver
 //
-// A driver is a folder below this one with a function Open that takes the
-// parsed URL and returns a Store, an Objects, or both from two functions. To
-// write one:
+// A driver is a folder below this one with a function OpenStore, or OpenObjects,
+// or both: an [Opener] that takes the parsed URL. To write one:
 //
 //   - Read the prose above [Store] and [Objects]. It is the whole contract:
 //     what each method promises, what is an error and what is not, and what an
@@ -24,8 +23,10 @@
 //     errors, wrapped with the operation, and let no secret (a password of the
 //     URL, a signed link) into them.
 //   - Call the suite in drivers/conformance from a test in your folder. It has
-//     no opt-outs: a driver that cannot pass a test cannot hold a login.
-//   - Add one line to the table of schemes in main.go and one to the README.
+//     no opt-outs: a driver that cannot pass a test cannot hold a login. One that
+//     keeps things on this machine runs the suite's CrashStore too, which kills it.
+//   - Add one line to the table of schemes in places.go, one to the README, and to
+//     walls_test.go what the driver imports.
 //
 // Abilities that only some drivers have are optional interfaces of one method;
 // the base contracts do not grow.
