@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -17,6 +18,7 @@ import (
 // which loses the text of numbers.
 type coercer struct {
 	schema   *ast.Schema
+	words    words
 	document *document
 	files    map[string]*spool // by path, as variables.input.avatar; taken out when used
 	at       gqlerror.Location // of the variable
@@ -47,7 +49,7 @@ func (c *coercer) variables(operation *ast.OperationDefinition, text []byte) (ma
 			}
 			values[v.Variable] = value
 		case v.Type.NonNull:
-			return nil, badInput("", "missing", c.at)
+			return nil, badInput("", "missing: the variable "+c.words.quote(v.Variable)+" is a "+v.Type.String(), c.at)
 		}
 	}
 	if len(c.files) > 0 {
@@ -151,7 +153,7 @@ func (c *coercer) object(definition *ast.Definition, text json.RawMessage, path,
 	}
 	for name := range given {
 		if definition.Fields.ForName(name) == nil {
-			return nil, badInput(field, definition.Name+" does not have such a field", c.at)
+			return nil, badInput(field, definition.Name+" does not have such a field, but "+fieldNames(definition), c.at)
 		}
 	}
 	values := make(map[string]any, len(given))
@@ -166,10 +168,19 @@ func (c *coercer) object(definition *ast.Definition, text json.RawMessage, path,
 			values[f.Name] = value
 		case f.DefaultValue != nil: // the generated code fills it in
 		case f.Type.NonNull:
-			return nil, badInput(fieldOf(f.Name), "missing", c.at)
+			return nil, badInput(fieldOf(f.Name), "missing: "+f.Name+" of "+definition.Name+" is a "+f.Type.String(), c.at)
 		}
 	}
 	return values, nil
+}
+
+// fieldNames are the names of the fields of an input type, with commas between.
+func fieldNames(definition *ast.Definition) string {
+	var names []string
+	for _, f := range definition.Fields {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // stringOf reads a JSON string.

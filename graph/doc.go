@@ -7,8 +7,9 @@
 //
 // handler.go has the Handler and the way of a request through it. body.go,
 // multipart.go and accept.go read what came in; document.go, limits.go and
-// coerce.go check it; cache.go remembers what was checked. resolvers.go calls
-// the core, errors.go is the one place where errors get the codes and words that
+// coerce.go check it; plan.go, persisted.go and cache.go remember what was checked,
+// and documents by their hashes; asks.go says what it is in words of the schema.
+// resolvers.go calls the core, scalars.go has the values of the schema's own types, errors.go is the one place where errors get the codes and words that
 // clients see, and messages.go keeps what clients sent out of them.
 // generated.go is gqlgen's, by gqlgen.yml; nothing in it is written by hand.
 //

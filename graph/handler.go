@@ -202,7 +202,7 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 	}
 	var variables map[string]any
 	if len(operation.VariableDefinitions) > 0 || len(q.files) > 0 {
-		c := coercer{schema: h.checker.schema, document: d, files: maps.Clone(q.files)}
+		c := coercer{schema: h.checker.schema, words: h.checker.words, document: d, files: maps.Clone(q.files)}
 		var fault *Fault
 		if variables, fault = c.variables(operation, q.variables); fault != nil {
 			h.refuse(w, call, m, fault)

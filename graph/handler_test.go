@@ -277,6 +277,21 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// What is missing or too much is named, but not in words of the client's.
+func TestInputMessages(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		operation(`mutation($input: LoginInput!){login(input:$input){created}}`):                          `missing: the variable "input" is a LoginInput!`,
+		operation(`mutation($secret5: LoginInput!){login(input:$secret5){created}}`):                      `missing: the variable "…" is a LoginInput!`,
+		operation(`mutation($i: LoginInput!){login(input:$i){created}}`, `{"i":{}}`):                      `missing: code of LoginInput is a String!`,
+		operation(`mutation($i: LoginInput!){login(input:$i){created}}`, `{"i":{"code":"","secret5":1}}`): `LoginInput does not have such a field, but code, requestId, appId, device`,
+	} {
+		if a := start(Options{}).post(t, body); len(a.Errors) != 1 || a.Errors[0].Message != want {
+			t.Errorf("%s: got %s", body, a.body)
+		}
+	}
+}
+
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -77,12 +77,15 @@ func (w words) redact(err *gqlerror.Error) string {
 			}
 		}
 	}
-	return quoted.ReplaceAllStringFunc(message, func(text string) string {
-		for _, n := range name.FindAllString(text, -1) {
-			if !w[n] {
-				return `"…"`
-			}
+	return quoted.ReplaceAllStringFunc(message, func(text string) string { return w.quote(strings.Trim(text, `"`)) })
+}
+
+// quote puts a text between quotes, if all its names are words of the schema.
+func (w words) quote(text string) string {
+	for _, n := range name.FindAllString(text, -1) {
+		if !w[n] {
+			return `"…"`
 		}
-		return text
-	})
+	}
+	return `"` + text + `"`
 }

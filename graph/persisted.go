@@ -47,9 +47,6 @@ func ParseManifest(text []byte) (*Manifest, error) {
 	return m, nil
 }
 
-// Len is how many documents there are.
-func (m *Manifest) Len() int { return len(m.texts) }
-
 func hashOf(query string) string {
 	sum := sha256.Sum256([]byte(query))
 	return hex.EncodeToString(sum[:])

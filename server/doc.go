@@ -29,8 +29,8 @@
 // Before anything of a request is read but its head, the quota of its address and
 // the number of requests in flight decide on it; before an operation is carried
 // out, those of its user, its app and, for a login, once more of its address.
-// limits.go has them, client.go finds out where a request comes from behind
-// proxies.
+// quotas.go says what they are, buckets.go counts, limits.go decides; client.go
+// finds out where a request comes from behind proxies.
 //
 // # HTTPS and browsers
 //

@@ -48,7 +48,7 @@ type Config struct {
 	// Certificate, when it is not nil, makes Run speak HTTPS, and HTTP/2.
 	Certificate *Certificate
 	// Refused, when it is not nil, is told of each request that is refused for a
-	// limit: address, login, user, app or load.
+	// limit: address, address_in_flight, login, user, app or load.
 	Refused func(limit string)
 }
 
