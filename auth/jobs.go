@@ -192,7 +192,7 @@ func (c *Core) RunDueJobs(ctx context.Context, failed func(error)) (time.Duratio
 		if wait := due.Sub(c.now()); wait > 0 {
 			return min(wait, time.Hour), nil
 		}
-		if err := c.take(ctx, record); err != nil && failed != nil {
+		if err := c.take(ctx, record); err != nil && ctx.Err() == nil && failed != nil {
 			failed(fmt.Errorf("job %s: %w", record.Key.ID, err))
 		}
 		if ctx.Err() != nil {

@@ -31,6 +31,10 @@ const (
 	uploadRecall = time.Hour        // how long a used upload is remembered, for calls that are repeated
 )
 
+// maxUploads is how many uploads a user may have begun and not used, whose forms
+// still work: what a stranger can fill the storage with.
+const maxUploads = 10
+
 // CreateAvatarUploadInput is what CreateAvatarUpload needs.
 type CreateAvatarUploadInput struct {
 	ContentType string // image/jpeg, image/png, image/gif or image/webp
@@ -66,7 +70,8 @@ func uploadKey(uid, id string) drivers.Key {
 // CreateAvatarUpload prepares the direct upload of a picture by the caller. The
 // form is a secret of theirs for UploadLife.
 //
-// Errors: ErrUnauthenticated, ErrUpstream, or an *InvalidError for contentType or size.
+// Errors: ErrUnauthenticated, ErrUpstream, ErrRateLimited while ten forms still work
+// that were not used, or an *InvalidError for contentType or size.
 func (c *Core) CreateAvatarUpload(ctx context.Context, accessToken string, in CreateAvatarUploadInput) (*CreateAvatarUploadPayload, error) {
 	caller, err := c.authenticate(ctx, accessToken)
 	if err != nil {
@@ -77,6 +82,9 @@ func (c *Core) CreateAvatarUpload(ctx context.Context, accessToken string, in Cr
 		return nil, &InvalidError{"contentType", "none of image/jpeg, image/png, image/gif and image/webp"}
 	case in.Size < 1 || in.Size > avatar.MaxBytes:
 		return nil, &InvalidError{"size", fmt.Sprintf("not 1 to %d bytes", avatar.MaxBytes)}
+	}
+	if err := c.boundUploads(ctx, caller.user.ID); err != nil {
+		return nil, err
 	}
 	now, id := c.now(), newID()
 	r := uploadRecord{ContentType: in.ContentType, Size: int64(in.Size), Created: now}
@@ -100,6 +108,33 @@ func (c *Core) CreateAvatarUpload(ctx context.Context, accessToken string, in Cr
 		}
 	}
 	return p, nil
+}
+
+// boundUploads refuses a user who has begun too many uploads. Calls that go on at
+// the same time do not see each other, so it may be some more.
+func (c *Core) boundUploads(ctx context.Context, uid string) error {
+	now, begun, first := c.now(), 0, time.Duration(0)
+	for record, err := range c.store.Scan(ctx, kindUploads, uid+".", "") {
+		if err != nil {
+			return storeError("scan", err)
+		}
+		r, err := decode[uploadRecord](record)
+		if err != nil {
+			return err
+		}
+		left := r.Created.Add(UploadLife).Sub(now)
+		if r.Picture != "" || left <= 0 {
+			continue
+		}
+		if begun == 0 || left < first {
+			first = left
+		}
+		begun++
+	}
+	if begun < maxUploads {
+		return nil
+	}
+	return &LaterError{fmt.Errorf("%w: uploads were begun and not used", ErrRateLimited), first}
 }
 
 // ReceiveUpload takes the file of a direct upload where the storage cannot sign

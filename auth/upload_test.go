@@ -22,6 +22,35 @@ func (c *Core) createUpload(t testing.TB, token string, size int) *CreateAvatarU
 
 func uploadName(p *CreateAvatarUploadPayload) string { return p.URL[strings.LastIndex(p.URL, "/")+1:] }
 
+// Nobody fills the storage with files that no profile names.
+func TestUploadsOfOneUserAreBounded(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		data := testPicture(t, 40)
+		for range 12 { // what is used does not count
+			form := c.createUpload(t, token, len(data))
+			if err := c.ReceiveUpload(t.Context(), uploadName(form), bytes.NewReader(data), int64(len(data))); err != nil {
+				t.Fatal(err)
+			}
+			c.update(t, token, UpdateProfileInput{AvatarUploadID: &form.ID})
+		}
+		c.createUpload(t, token, 1)
+		w.clock.add(time.Minute)
+		for range maxUploads - 1 {
+			c.createUpload(t, token, 1)
+		}
+		_, err := c.CreateAvatarUpload(t.Context(), token, CreateAvatarUploadInput{"image/png", 1})
+		if mustBe(t, err, ErrRateLimited); RetryAfter(err) != UploadLife-time.Minute {
+			t.Errorf("again after %v", RetryAfter(err))
+		}
+		c.createUpload(t, c.mustLogin(t, "hong~1").Tokens.AccessToken, 1) // somebody else may
+		w.clock.add(UploadLife - time.Minute)
+		c.createUpload(t, token, 1)
+	})
+}
+
 func TestDirectUpload(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

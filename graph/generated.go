@@ -260,6 +260,7 @@ type Mutation {
   """
   Prepares the direct upload of a picture to the object storage: send the form by wx.uploadFile, then
   call updateProfile with the id as avatarUploadId. For pictures that need not pass through the API.
+  RATE_LIMITED while ten forms of the user still work that were not used.
   """
   createAvatarUpload(input: CreateAvatarUploadInput!): CreateAvatarUploadPayload!
 
