@@ -122,16 +122,21 @@ func TestBrokenStores(t *testing.T) {
 		}},
 		{"gets an old record now and then", "ReadYourWrites RevisionsUnderChange", func(s drivers.Store) drivers.Store {
 			var mu sync.Mutex
-			before := make(map[drivers.Key]drivers.Record)
+			seen := make(map[drivers.Key][]drivers.Record) // its versions
 			return tampered{Store: s, get: func(ctx context.Context, ks []drivers.Key) ([]drivers.Record, error) {
 				found, err := s.Get(ctx, ks...)
 				mu.Lock()
 				defer mu.Unlock()
 				for i, r := range found {
-					if old, ok := before[r.Key]; ok && rand.IntN(2) == 0 {
-						found[i].Data = old.Data
+					versions := seen[r.Key]
+					if last := len(versions) - 1; last < 0 || versions[last].Revision != r.Revision {
+						versions = append(versions, r)
+						seen[r.Key] = versions
 					}
-					before[r.Key] = r
+					// The one before the last: a writer is one ahead of its reader.
+					if len(versions) > 2 && rand.IntN(2) == 0 {
+						found[i].Data = versions[len(versions)-3].Data
+					}
 				}
 				return found, err
 			}}
