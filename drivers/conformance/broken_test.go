@@ -427,7 +427,7 @@ func TestBrokenStores(t *testing.T) {
 		{"turns empty arrays into null", "JSON", onRead(func(r *drivers.Record) {
 			r.Data = bytes.ReplaceAll(r.Data, []byte(`[]`), []byte("null"))
 		})},
-		{"equal revisions for data of equal length", "Revisions LostUpdate RevisionsNeverReturn RevisionsUnderChange", func(s drivers.Store) drivers.Store {
+		{"equal revisions for data of equal length", "Revisions RevisionsNeverReturn RevisionsUnderChange", func(s drivers.Store) drivers.Store {
 			return renamed(s, func(r drivers.Record) drivers.Revision { return drivers.Revision(fmt.Sprint(len(r.Data))) })
 		}},
 		{"revisions begin anew with each life of a record", "RevisionsNeverReturn RevisionsUnderChange", func(s drivers.Store) drivers.Store {
