@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,8 +27,8 @@ func crowd(ctx context.Context, users int) error {
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "miniprofile")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	if err := buildServer(ctx, binary); err != nil {
+		return err
 	}
 	os.Setenv("MINIPROFILE_OLD_PICTURES", "0s")
 	data := filepath.Join(dir, "data")

@@ -74,6 +74,16 @@ func main() {
 	}
 }
 
+// buildServer builds the server as it is built for production.
+func buildServer(ctx context.Context, binary string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
 func run(ctx context.Context, rounds int, length time.Duration, clients, users int) error {
 	dir, err := os.MkdirTemp("", "miniprofile-bench-")
 	if err != nil {
@@ -81,8 +91,8 @@ func run(ctx context.Context, rounds int, length time.Duration, clients, users i
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "miniprofile")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	if err := buildServer(ctx, binary); err != nil {
+		return err
 	}
 	server, start, err := startServer(ctx, binary, filepath.Join(dir, "data"))
 	if err != nil {
