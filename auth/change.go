@@ -7,10 +7,10 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
-// account is the caller's account, as it was read.
-func (by caller) account() (account, error) {
-	r, err := decode[userRecord](by.record)
-	return account{uid: by.user.ID, record: by.record, user: r, there: true}, err
+// account is the caller's account, as it was read. What its user points to is shared
+// with other calls: it is replaced, never changed.
+func (by caller) account() account {
+	return account{uid: by.user.ID, record: by.record, user: by.profile, there: true}
 }
 
 // change is one change of the caller's account in one commit: what apply does to
@@ -32,11 +32,7 @@ func (c *Core) change(ctx context.Context, by caller, fresh bool, needs []Consen
 		}
 		fresh = false
 		user = by.user
-		a, err := by.account()
-		if err != nil {
-			return nil, err
-		}
-		now := c.now()
+		a, now := by.account(), c.now()
 		ops, err := c.grant(ctx, by, consent, needs, now)
 		if err != nil {
 			return nil, err

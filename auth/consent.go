@@ -99,10 +99,7 @@ func (c *Core) WithdrawConsent(ctx context.Context, accessToken string, in Withd
 		if err != nil {
 			return nil, err
 		}
-		a, err := caller.account()
-		if err != nil {
-			return nil, err
-		}
+		a := caller.account()
 		ops, err := c.withdrawal(ctx, &a, ConsentWithdrawn, caller.user.session, taken)
 		user = c.view(a.uid, caller.user.session, a.user)
 		return ops, err

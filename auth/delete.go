@@ -41,10 +41,7 @@ func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteA
 		if err != nil {
 			return nil, err
 		}
-		a, err := by.account()
-		if err != nil {
-			return nil, err
-		}
+		a := by.account()
 		identity, _, err := c.readIdentity(ctx, proof)
 		if err != nil {
 			return nil, err

@@ -54,14 +54,16 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		if err != nil {
 			return caller{}, err
 		}
-		s, err := decode[sessionRecord](session)
-		if err != nil {
+		now := &seen{revision: user.Revision, record: r, user: c.view(uid, sid, r), began: session.Revision}
+		if last != nil && last.began == session.Revision {
+			now.session = last.session
+		} else if now.session, err = decode[sessionRecord](session); err != nil {
 			return caller{}, err
 		}
-		if !r.signsIn(s) {
+		if !r.signsIn(now.session) {
 			return caller{}, fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
 		}
-		last = &seen{user.Revision, r, c.view(uid, sid, r)}
+		last = now
 		token.seen.Store(last)
 	}
 	return caller{token, last.user, last.record, user, session}, nil

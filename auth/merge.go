@@ -64,10 +64,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 		if err != nil {
 			return nil, err
 		}
-		a, err := by.account()
-		if err != nil {
-			return nil, err
-		}
+		a := by.account()
 		identity, record, err := c.readIdentity(ctx, proof)
 		if err != nil {
 			return nil, err

@@ -56,12 +56,8 @@ func (c *Core) ImportWeChatProfile(ctx context.Context, accessToken string, in I
 		}
 	}
 	update, needs := told.profile()
-	before, err := by.account()
-	if err != nil {
-		return nil, err
-	}
 	if !in.Overwrite {
-		update, needs = update.missing(before.user)
+		update, needs = update.missing(by.profile)
 	}
 	consent, err := checkConsent(in.Consent)
 	if err != nil {
