@@ -74,6 +74,9 @@ func NewMetrics(version string) *Metrics {
 	m.inFlight = prometheus.NewGauge(prometheus.GaugeOpts{Name: "miniprofile_requests_in_flight", Help: "Requests that are being answered."})
 	m.pictures = counter("pictures_total", "Requests that brought a picture.", "code")
 	m.limited = counter("rate_limited_total", "Requests and calls refused for a limit.", "limit")
+	for _, limit := range []string{"address", "address_in_flight", "login", "user", "app", "wechat", "load"} {
+		m.limited.WithLabelValues(limit) // there from the start: else a rate misses the first
+	}
 	m.jobs = counter("jobs_total", "Jobs run.", "job", "result")
 	m.jobTime = times("job_duration_seconds", "Time of a job.", "job")
 	m.storeCalls = counter("store_calls_total", "Calls of the store.", "driver", "method", "result")
