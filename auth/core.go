@@ -101,7 +101,7 @@ type Core struct {
 	deletedAuditLife time.Duration
 
 	logins singleflight.Group
-	work   sync.WaitGroup // logins that outlive their callers
+	work   sync.WaitGroup // logins under way
 	wake   chan struct{}  // has a value when a job may be due
 }
 
@@ -156,8 +156,8 @@ func New(config Config) (*Core, error) {
 	return c, nil
 }
 
-// Wait returns when all logins have ended that go on after their callers gave
-// up. Call it when no more calls come, before the store is closed.
+// Wait returns when all logins have ended, also those whose callers are gone. Call
+// it when no more calls come, before the store is closed.
 func (c *Core) Wait() { c.work.Wait() }
 
 // JWKS returns the public keys of access tokens as a JSON Web Key Set (RFC 7517).

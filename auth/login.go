@@ -38,8 +38,8 @@ const (
 // Login signs a person in by the code of wx.login and makes their user the
 // first time. The code is sent to WeChat once at the most, by whatever replica,
 // also when the call is repeated or the process dies: the record of kind logins
-// that says so is committed before. A call that was given up goes on to its end,
-// so that its repetition finds the session.
+// that says so is committed before. The end of ctx does not end a login: who asks
+// again, because the answer got lost, finds the session.
 //
 // Errors: ErrCodeRejected, ErrBlocked, ErrRateLimited, ErrUpstream,
 // ErrMisconfigured, or an *InvalidError for code, requestId, appId or device.
@@ -52,30 +52,18 @@ func (c *Core) Login(ctx context.Context, in LoginInput) (*LoginPayload, error) 
 	if l.code.request == "" {
 		flight = newID() // not repeatable, so not to be shared either
 	}
-	type answer struct {
-		payload *LoginPayload
-		err     error
-	}
-	answered := make(chan answer, 1)
-	c.work.Go(func() { // counted before it begins: Wait sees it
-		payload, err, _ := c.logins.Do(flight, func() (payload any, err error) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
-			defer cancel()
-			err = guarded(func() error { payload, err = c.login(ctx, l); return err })
-			return payload, err
-		})
-		if err != nil {
-			answered <- answer{err: err}
-			return
-		}
-		answered <- answer{payload: payload.(*LoginPayload)}
+	c.work.Add(1) // Wait sees it
+	defer c.work.Done()
+	payload, err, _ := c.logins.Do(flight, func() (payload any, err error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+		defer cancel()
+		err = guarded(func() error { payload, err = c.login(ctx, l); return err })
+		return payload, err
 	})
-	select {
-	case a := <-answered:
-		return a.payload, a.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err != nil {
+		return nil, err
 	}
+	return payload.(*LoginPayload), nil
 }
 
 // login is a checked LoginInput.
