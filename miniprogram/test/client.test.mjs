@@ -479,7 +479,7 @@ describe('errors', () => {
 
   test('of a client without an address', () => {
     for (const options of [undefined, {}, { url: '' }]) {
-      assert.throws(() => createClient(options), { message: 'createClient: url is missing, as https://api.example.com/graphql' });
+      assert.throws(() => createClient(options), { message: 'createClient: no url, as https://a.com/graphql' });
     }
   });
 
@@ -584,6 +584,28 @@ describe('pictures', () => {
     assert.equal(error.code, 'NETWORK');
     assert.match(error.message, /file not found/);
   });
+
+  test('no file', async () => {
+    const { device, client } = start();
+    for (const none of [undefined, null, '']) {
+      const error = await failure(client.setAvatar(none));
+      assert.deepEqual([error.code, error.field, error.retryable], ['BAD_USER_INPUT', 'avatar', false]);
+    }
+    assert.equal(device.count('updateProfile'), 0);
+  });
+
+  test('a platform that throws says why', async () => {
+    const { device, client } = start({}, ahead.url);
+    await client.login();
+    device.wx.uploadFile = () => { throw new Error('the disk is on fire'); };
+    delete device.wx.getImageInfo;
+    delete device.wx.getFileSystemManager;
+    const error = await failure(client.setAvatar('wxfile://tmp_1'));
+    assert.equal(error.code, 'UNSUPPORTED');
+    assert.match(error.message, /uploadFile: Error: the disk is on fire/);
+    device.wx.uploadFile = undefined;
+    assert.match((await failure(client.setAvatar('wxfile://tmp_1'))).message, /uploadFile: TypeError/);
+  });
 });
 
 describe('phone number', () => {
@@ -592,6 +614,13 @@ describe('phone number', () => {
     const user = await client.bindPhoneNumber('phone~13800138000~1');
     assert.ok(user.id);
     assert.deepEqual(ahead.phones, ['phone~13800138000~1']);
+  });
+
+  test('a user who refuses gives no code', async () => {
+    const { device, client } = start({}, ahead.url);
+    const error = await failure(client.bindPhoneNumber(undefined));
+    assert.deepEqual([error.code, error.field], ['BAD_USER_INPUT', 'code']);
+    assert.equal(device.count('bindPhoneNumber'), 0);
   });
 
   test('a lost answer is asked for again: the server sends the code to WeChat once', async () => {

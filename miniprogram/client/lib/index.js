@@ -51,7 +51,7 @@ const documents = {
 
 /** @type {typeof import('./index').createClient} */
 function createClient(options) {
-  if (!options || !options.url) throw new Error('createClient: url is missing, as https://api.example.com/graphql');
+  if (!options || !options.url) throw new Error('createClient: no url, as https://a.com/graphql');
   const { url, appId } = options;
   /** @type {import('./index').Platform} */
   const platform = options.platform || options.wx || wx;
@@ -144,7 +144,7 @@ function createClient(options) {
           fail: (/** @type {any} */ e) => fail(fault(code, (e && e.errMsg) || method + ' failed')),
         }, request));
       } catch (e) {
-        fail(fault('UNSUPPORTED', method + ' is not there'));
+        fail(fault('UNSUPPORTED', method + ': ' + e));
       }
       if (!task) return;
       if (task.catch) task.catch(() => {}); // Taro's are promises too
@@ -285,7 +285,7 @@ function createClient(options) {
   /** @returns {Promise<string>} a code of wx.login */
   async function code() {
     const answer = await ask(platform, 'login', { timeout }, 'LOGIN_FAILED');
-    if (!answer.code) throw fault('LOGIN_FAILED', 'login: no code');
+    if (!answer.code) throw fault('LOGIN_FAILED', 'no code');
     return answer.code;
   }
 
@@ -431,8 +431,8 @@ function createClient(options) {
     }),
     me: () => open(me),
     updateProfile: (input, how = {}) => open((call) => update(call, input, how), how),
-    setAvatar: (avatar, how = {}) => open((call) => update(call, { avatar }, how), how),
-    bindPhoneNumber: (code) => open(async (call) => (await change(call, 'bindPhoneNumber', typeof code === 'string' ? { code } : code, true)).user),
+    setAvatar: (avatar, how = {}) => open(async (call) => update(call, { avatar: given('avatar', avatar) }, how), how),
+    bindPhoneNumber: (code) => open(async (call) => (await change(call, 'bindPhoneNumber', (given('code', code), typeof code === 'string' ? { code } : code), true)).user),
     logout(input = {}) {
       if (input.sessionId) return open((call) => change(call, 'logout', input, true));
       if (!state.out || !leaving) {
@@ -455,13 +455,19 @@ function fault(code, message, more) {
   return /** @type {any} */ (assign(new Error(message), { code, retryable: RETRYABLE.includes(code) }, more));
 }
 
+/** What WeChat's buttons give, unless the user has refused: then there is nothing. @template T @param {string} field @param {T} value @returns {T} */
+function given(field, value) {
+  if (!value) throw fault('BAD_USER_INPUT', 'no ' + field, { field });
+  return value;
+}
+
 /** Throws what does not say that the session is over. @param {any} e @returns {undefined} */
 function unlessOver(e) {
   if (e.code !== 'UNAUTHENTICATED') throw e;
 }
 
 function signedOut() {
-  return fault('SIGNED_OUT', 'the user has logged out');
+  return fault('SIGNED_OUT', 'logged out');
 }
 
 /** The data of an answer. WeChat calls every answer a success, and gives a text where it could not read JSON, as always for uploads. @param {Answer} answer */

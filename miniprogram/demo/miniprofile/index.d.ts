@@ -55,11 +55,12 @@ export interface Client {
   updateProfile(input: ProfileInput, how?: Upload & Safety): Call<Profile>;
   /**
    * Sets the picture to a local file, as chooseAvatar gives it: straight to the bucket where the server can, else through
-   * it. With a consent it is updateProfile({ avatar, consent }).
+   * it. With a consent it is updateProfile({ avatar, consent }). Without a path it is BAD_USER_INPUT, of the field avatar.
    */
   setAvatar(filePath: string, how?: Upload & Safety): Call<Profile>;
   /**
-   * Binds the phone number of a getPhoneNumber button: e.detail.code, or { code, move, consent }. An error of the field
+   * Binds the phone number of a getPhoneNumber button: e.detail.code, or { code, move, consent }. Without a code, as where
+   * the user has refused, it is BAD_USER_INPUT, of the field code, and nothing is sent. An error of the field
    * move says that another account has the number: ask the user, then call again with the same code and move: true.
    * { code: null } takes the number away. The profile that it gives does not hold the number: query does,
    * '{ me { phone { countryCode number } } }'. It is repeated when its answer gets lost: the server sends the code to
