@@ -286,17 +286,19 @@ func (s *Server) access(r *http.Request, x *exchange, route string, took time.Du
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
-	var attrs [8]slog.Attr
-	line := append(attrs[:0],
+	// A record of one's own: a Logger would look up the caller for each, and slog
+	// formats a float by way of json.Marshal. Together they took a twentieth of a request.
+	line := slog.NewRecord(time.Now(), level, "request", 0)
+	line.AddAttrs(
 		slog.String("request", x.call.RequestID), slog.String("method", method(r.Method)), slog.String("route", route),
-		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Float64("ms", float64(took.Microseconds())/1000))
+		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Int64("us", took.Microseconds()))
 	if x.call.Operation != "" {
-		line = append(line, slog.String("operation", x.call.Operation))
+		line.AddAttrs(slog.String("operation", x.call.Operation))
 	}
 	if x.call.Code != "" {
-		line = append(line, slog.String("code", x.call.Code))
+		line.AddAttrs(slog.String("code", x.call.Code))
 	}
-	s.log.LogAttrs(r.Context(), level, "request", line...)
+	s.log.Handler().Handle(r.Context(), line)
 }
 
 // method returns a method that may stand in the log: it is the client's text.
