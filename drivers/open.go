@@ -30,6 +30,9 @@ func Open[T any](ctx context.Context, rawURL string, openers map[string]Opener[T
 	open, ok := openers[u.Scheme]
 	if !ok {
 		known := slices.Sorted(maps.Keys(openers))
+		if u.Scheme == "" {
+			return none, fmt.Errorf("open %s: no scheme, as in %s:%s; known are %s", Redact(rawURL), known[0], Redact(rawURL), strings.Join(known, ", "))
+		}
 		return none, fmt.Errorf("open %s: unknown scheme %q, known are %s", Redact(rawURL), u.Scheme, strings.Join(known, ", "))
 	}
 	v, err := open(ctx, u)

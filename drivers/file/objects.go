@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
@@ -46,10 +47,20 @@ func openObjects(dir string, now func() time.Time) (*objects, error) {
 	if err := makeFolder(tmp); err != nil {
 		return nil, err
 	}
-	if err := removeLeftovers(tmp, now().Add(-tmpAge)); err != nil {
+	o := &objects{root: root, tmp: tmp, now: now}
+	if err := o.tidy(); err != nil {
 		return nil, err
 	}
-	return &objects{root: root, tmp: tmp}, nil
+	return o, nil
+}
+
+// tidy removes leftovers, unless it did so in the last tmpAge.
+func (o *objects) tidy() error {
+	now, last := o.now(), o.tidied.Load()
+	if now.Sub(time.Unix(last, 0)) < tmpAge || !o.tidied.CompareAndSwap(last, now.Unix()) {
+		return nil
+	}
+	return removeLeftovers(o.tmp, now.Add(-tmpAge))
 }
 
 // removeLeftovers removes what crashed Puts left. A Put of another process may
@@ -74,7 +85,9 @@ func removeLeftovers(tmp string, before time.Time) error {
 type objects struct {
 	gate      gate.Gate
 	root, tmp string
-	synced    sync.Map // folders known to survive a power cut; none is ever removed
+	now       func() time.Time
+	tidied    atomic.Int64 // when, in Unix seconds
+	synced    sync.Map     // folders known to survive a power cut; none is ever removed
 }
 
 func (o *objects) path(key string) string {
@@ -89,6 +102,9 @@ func (o *objects) Put(ctx context.Context, key string, r io.Reader, size int64, 
 		return err
 	}
 	defer o.gate.Leave()
+	if err := o.tidy(); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
 	if err := o.put(ctx, key, r, size, contentType); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}

@@ -43,6 +43,20 @@ func TestLeftovers(t *testing.T) {
 	if _, err := os.Stat(young); err != nil {
 		t.Errorf("a young leftover may be under way: %v", err)
 	}
+	// Who runs for long removes it too, at the next Put.
+	later := time.Now()
+	o, err := openObjects(dir, func() time.Time { return later })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	later = later.Add(tmpAge + time.Minute)
+	if err := o.Put(t.Context(), "a", strings.NewReader("hello"), 5, "text/plain"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(young); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a leftover of a server that runs: %v", err)
+	}
 }
 
 // TestObjectForm holds the stored form of an object, and where it lies.
