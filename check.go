@@ -168,8 +168,10 @@ func (c *checkAll) checkSecret(ctx context.Context, store drivers.Store) check.R
 	switch {
 	case err != nil && len(c.Secret) > 0:
 		return nil // told with the settings
+	case err != nil && path != "":
+		return check.Report{failed("secret", err, "restore "+path+", after a copy from the store that was copied, or set MINIPROFILE_SECRET to what it held")}
 	case err != nil:
-		return check.Report{failed("secret", err, "restore it, or set MINIPROFILE_SECRET, as to what this gives: openssl rand -base64 32")}
+		return check.Report{failed("secret", err, "set MINIPROFILE_SECRET, as to what this gives: openssl rand -base64 32")}
 	case secrets == nil:
 		return check.Report{{Name: "secret", Status: check.OK, Detail: "none yet: the server makes it at its first start"}}
 	}

@@ -29,10 +29,10 @@ func (s *settings) edge(log *slog.Logger) (server.Config, error) {
 		GraphQL: graph.Options{PostOnly: s.GetQueries == "off", OnlyTrusted: s.Trusted},
 	}
 	config.GraphQL.Introspection = s.Introspection == "on" || s.Introspection == "auto" && s.simulated()
-	for setting, address := range map[string]string{"MINIPROFILE_LISTEN": s.Listen, "MINIPROFILE_ADMIN_LISTEN": s.Admin} {
-		if address != "" {
-			wrong.add(setting, checkAddress(address))
-		}
+	setting, address := s.listens()
+	wrong.add(setting, checkAddress(address))
+	if s.Admin != "" {
+		wrong.add("MINIPROFILE_ADMIN_LISTEN", checkAddress(s.Admin))
 	}
 	config.Limits, err = server.ParseLimits(s.Limits)
 	wrong.add("MINIPROFILE_RATE_LIMITS", err)

@@ -258,6 +258,7 @@ func TestOperatorsCommands(t *testing.T) {
 	run("0 jobs were given up", "jobs")
 	run("0 jobs are due again", "jobs", "--retry")
 	run("would merge "+other+" into "+keep+": takes nickname; 2 identities then", "merge", keep, other, "--dry-run")
+	run("it is you who must know", "merge", keep, other, "--dry-run")
 	run("merged "+other+" into "+keep, "merge", keep, other)
 	run("not found", "merge", keep, other)
 	c = startChild(t, dir)

@@ -49,6 +49,9 @@ func (m *mergeUsers) Run(ctx context.Context) (err error) {
 		takes = strings.Join(report.Takes, ", ")
 	}
 	fmt.Printf("%s %s into %s: takes %s; %d identities then\n", done, report.Other, report.Keep, takes, report.Identities)
+	if !report.Known {
+		fmt.Println("WeChat has not said that they are one person's: it is you who must know")
+	}
 	return nil
 }
 

@@ -106,6 +106,7 @@ type MergeReport struct {
 	Keep, Other string
 	Takes       []string // the fields that Keep takes from Other
 	Identities  int      // the mini programs that Keep has afterwards
+	Known       bool     // whether WeChat has said, by a unionid, that they are one person's
 }
 
 // MergeAccounts is MergeAccount for the operator, who has made sure that two
@@ -134,7 +135,10 @@ func (c *Core) MergeAccounts(ctx context.Context, keep, other string, dryRun boo
 		if err != nil {
 			return nil, err
 		}
-		report = &MergeReport{Keep: a.uid, Other: b.uid, Takes: a.user.differs(before), Identities: len(a.user.Identities)}
+		report = &MergeReport{
+			Keep: a.uid, Other: b.uid, Takes: a.user.differs(before), Identities: len(a.user.Identities),
+			Known: slices.Contains(before.Others, b.uid),
+		}
 		if dryRun {
 			return nil, nil
 		}

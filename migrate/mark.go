@@ -41,7 +41,7 @@ func Unfinished(ctx context.Context, store drivers.Store) error {
 	if m == nil {
 		return nil
 	}
-	return fmt.Errorf("%w from %s, begun %s: run it again to finish it, or empty the store", ErrUnfinished, m.state.From, m.state.Began.Format(time.DateTime))
+	return fmt.Errorf("%w from %s, begun %s: run it again to finish it, or, where its source has changed since, empty the store", ErrUnfinished, m.state.From, m.state.Began.Format(time.DateTime))
 }
 
 // mark is the record that says that a copy is under way and how far it is.

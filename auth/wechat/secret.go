@@ -79,6 +79,10 @@ func checkApp(appID, secret string) error {
 		return errors.New("its AppSecret is empty")
 	case !auth.VisibleASCII(secret):
 		return errors.New("its AppSecret holds a space or something unprintable")
+	case strings.Contains(secret, ":"):
+		return errors.New("its AppSecret holds a colon: an app is appid:secret; the token and key of a push are another setting's")
+	case strings.HasPrefix(secret, "wx") && !strings.HasPrefix(appID, "wx"):
+		return errors.New("its AppSecret looks like an AppID: an app is appid:secret")
 	}
 	return nil
 }

@@ -34,13 +34,13 @@ func TestSecretIsNotShown(t *testing.T) {
 
 func TestParseApps(t *testing.T) {
 	t.Parallel()
-	got, err := ParseApps(" wx1:" + testSecret + ", wx_2-B:b:c\n")
-	if err != nil || len(got) != 2 || got["wx1"].reveal() != testSecret || got["wx_2-B"].reveal() != "b:c" {
+	got, err := ParseApps(" wx1:" + testSecret + ", wx_2-B:bc\n")
+	if err != nil || len(got) != 2 || got["wx1"].reveal() != testSecret || got["wx_2-B"].reveal() != "bc" {
 		t.Errorf("got %v, %v", got, err)
 	}
 	for _, s := range []string{"", ",", "wx1", "wx1:", ":" + testSecret, testSecret, "wx1:" + testSecret + ",", "wx1:" + testSecret + ",wx1:b",
 		"wx 1:" + testSecret, strings.Repeat("w", 65) + ":" + testSecret, "wx1:" + testSecret + " x", "wx1:" + testSecret + "\x00", "wxö:" + testSecret,
-		testSecret + ".:wx1"} {
+		testSecret + ".:wx1", "wx1:a-token-of-a-push:" + testSecret, testSecret + ":wx1"} {
 		if got, err := ParseApps(s); err == nil {
 			t.Errorf("%q gives %v", s, got)
 		} else {
