@@ -198,6 +198,8 @@ extensions.retryAfter, in seconds.
 - BAD_USER_INPUT: mark the field; the message is for developers.
 - CONFLICT: the profile has changed; read it again, then decide.
 - CONTENT_REJECTED: WeChat judges the nickname or picture unfit; ask for another one.
+- PAYLOAD_TOO_LARGE: a picture may have 10 MiB; ask for a smaller one. A JSON
+  request that is too large is wrong itself.
 - CONSENT_REQUIRED: ask the user, then send their consent along.
 - RATE_LIMITED: wait retryAfter seconds.
 - UPSTREAM_UNAVAILABLE: try again after retryAfter seconds.
@@ -208,9 +210,9 @@ extensions.retryAfter, in seconds.
 - NOT_FOUND: there is nothing at this address.
 - PERSISTED_QUERY_NOT_FOUND: send the query itself, with its hash.
 - DOCUMENT_NOT_TRUSTED: this server carries out only documents that its operator has listed.
-- BAD_REQUEST, GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, PAYLOAD_TOO_LARGE,
-  METHOD_NOT_ALLOWED, NOT_ACCEPTABLE and UNSUPPORTED_MEDIA_TYPE: the request
-  itself is wrong; correct the program.
+- BAD_REQUEST, GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, METHOD_NOT_ALLOWED,
+  NOT_ACCEPTABLE and UNSUPPORTED_MEDIA_TYPE: the request itself is wrong; correct
+  the program.
 """
 schema {
   query: Query
