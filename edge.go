@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,11 +98,12 @@ func (w *wrongs) add(setting string, err error) {
 	}
 }
 
-// err is nil when nothing is wrong.
+// err is nil when nothing is wrong; else what is wrong is in the order of its names.
 func (w wrongs) err() error {
 	if len(w) == 0 {
 		return nil
 	}
+	slices.SortFunc(w, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return w
 }
 

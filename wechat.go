@@ -106,8 +106,11 @@ func (s *settings) weChat() (*weChat, error) {
 		}
 	}
 	slices.Sort(w.plain)
-	w.client, err = wechat.New(config)
-	return w, err
+	if w.client, err = wechat.New(config); err != nil {
+		wrong.add("WECHAT_APPS, WECHAT_PUSH, WECHAT_COMPONENT", err)
+		return nil, wrong
+	}
+	return w, nil
 }
 
 // checkPush refuses pushes of apps that nobody knows, and content checks whose
