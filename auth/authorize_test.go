@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -85,4 +86,54 @@ func TestAnAuthorisationIsKeptOrSaidToBeLost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowAuthorization lets something happen between WeChat's answer and its use.
+type slowAuthorization struct {
+	WeChat
+	meanwhile func()
+}
+
+func (w slowAuthorization) QueryAuthorization(ctx context.Context, token, code string) (Authorization, error) {
+	a, err := w.WeChat.QueryAuthorization(ctx, token, code)
+	w.meanwhile()
+	return a, err
+}
+
+// An authorisation that is worked on slowly does not take the place of a newer one.
+func TestTheNewestAuthorisationStays(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.platform()
+		c := w.replica(t)
+		w.push(t, c, Push{Event: PushTicket, Secret: "good"})
+		before := w.clock.now()
+		w.clock.add(time.Minute)
+		stored := func() (data string) {
+			for _, r := range w.records(t, kindTokens) {
+				if r.Key == tokenKey(tokenOfMerchant, "wxshop") {
+					data = string(r.Data)
+				}
+			}
+			return data
+		}
+		var newer string
+		w.configure = func(config *Config) {
+			config.WeChat = slowAuthorization{w.wechat, func() {
+				w.wechat.mu.Lock()
+				delete(w.wechat.sent, "querywxshop") // the fake's codes are AppIDs: this is a second one
+				w.wechat.mu.Unlock()
+				if err := c.authorize(t.Context(), Push{Event: PushAuthorized, AppID: "wxshop", Secret: "wxshop", At: w.clock.now()}); err != nil {
+					t.Error(err)
+				}
+				newer = stored()
+			}}
+		}
+		if err := w.replica(t).authorize(t.Context(), Push{Event: PushAuthorized, AppID: "wxshop", Secret: "wxshop", At: before}); err != nil {
+			t.Fatal(err)
+		}
+		if newer == "" || stored() != newer {
+			t.Errorf("%s was replaced by %s", newer, stored())
+		}
+	})
 }

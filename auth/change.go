@@ -38,17 +38,17 @@ func (c *Core) change(ctx context.Context, by caller, fresh bool, needs []Consen
 			return nil, err
 		}
 		more, fields, err := apply(by, &a)
-		if err != nil || len(fields) == 0 && len(more) == 0 {
-			return ops, err
+		if err != nil || len(ops)+len(more)+len(fields) == 0 {
+			return nil, err
 		}
-		ops = append(ops, more...)
 		if len(fields) > 0 {
 			a.user.Version++
 			a.user.Updated = now
-			ops = append(ops, drivers.Replace(a.record, encode(a.user), time.Time{}))
 			user = c.view(a.uid, by.user.session, a.user)
 		}
-		return ops, nil
+		// Also where it stays as it is: a consent must not come to an account that was
+		// erased or merged meanwhile.
+		return append(append(ops, more...), drivers.Replace(a.record, encode(a.user), time.Time{})), nil
 	})
 	c.wakeJobs()
 	return user, err

@@ -128,6 +128,12 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 		if err != nil {
 			return nil, err
 		}
+		if records[0].Exists() {
+			known, err := decode[tokenRecord](records[0])
+			if err != nil || known.Since != nil && known.Since.After(push.At) {
+				return nil, err // a newer one was faster
+			}
+		}
 		r := c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now)
 		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
 	}
@@ -178,16 +184,19 @@ func (c *Core) tradeForMerchant(ctx context.Context, k code) (person WeChatSessi
 	case merchant.Refresh == "":
 		return person, errors.Join(ErrNotSent, notOurApp)
 	}
-	sent := false
+	sent, refused := false, false
 	err = c.withComponent(ctx, func(token string) error {
 		if sent {
-			return fmt.Errorf("%w: the platform's token was too old", ErrCodeRejected)
+			return nil // the token is new, but the code is not sent again
 		}
 		sent = true
 		person, err = c.wechat.ComponentCodeToSession(ctx, token, k.app, k.text)
+		refused = errors.Is(err, ErrTokenRejected)
 		return err
 	})
 	switch {
+	case refused: // whatever became of the new token
+		return person, fmt.Errorf("%w: the platform's token was too old", ErrCodeRejected)
 	case err != nil && !sent:
 		return person, errors.Join(err, ErrNotSent)
 	case errors.Is(err, ErrNotAuthorized):

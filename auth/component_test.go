@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -170,6 +171,29 @@ func TestLostTicketsAreAskedFor(t *testing.T) {
 			if err := ask(c); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// Also when no new token can be had after WeChat has refused the old one: the code
+// was sent.
+func TestAMerchantsCodeThatWasRefusedIsSpent(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.platform()
+		c := w.replica(t)
+		w.push(t, c, Push{Event: PushTicket, Secret: "good"})
+		w.push(t, c, Push{Event: PushAuthorized, AppID: "wxshop", Secret: "wxshop", ID: "1"})
+		w.wechat.expire()
+		w.wechat.tokenFails = errors.Join(ErrUpstream, ErrNotSent)
+		for range 2 {
+			_, err := c.Login(t.Context(), merchantLogin("wxshop", "ming~1"))
+			mustBe(t, err, ErrCodeRejected)
+			w.wechat.tokenFails = nil
+			w.clock.add(time.Minute)
+		}
+		if n := w.wechat.sent["triedwxshopming~1"]; n != 1 {
+			t.Errorf("the code was sent %d times", n)
 		}
 	})
 }

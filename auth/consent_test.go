@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 func consentTo(scopes ...ConsentScope) *ConsentInput {
@@ -178,4 +181,38 @@ func TestWithdrawalWinsOverAnUpdateUnderWay(t *testing.T) {
 		_, err := w.replica(t).UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 1)))})
 		mustLackConsent(t, err, "avatar")
 	})
+}
+
+// A consent that meets an erasure or a merge comes to nobody, or to the account that
+// stays; none is left with an account that is no more.
+func TestAConsentDuringAnErasureOrAMerge(t *testing.T) {
+	t.Parallel()
+	for _, merge := range []bool{false, true} {
+		onEachDriver(t, func(t *testing.T, w *world) {
+			plain := w.replica(t)
+			keep, gone := plain.mustLogin(t, "ming~1"), plain.mustLogin(t, "hong~1")
+			var once sync.Once
+			w.wrapStore = func(s drivers.Store) drivers.Store {
+				return commitHook{s, func(ops []drivers.Op) {
+					if ops[0].Key.Kind != kindConsents {
+						return
+					}
+					once.Do(func() {
+						if merge {
+							plain.mustMerge(t, keep.Tokens.AccessToken, "hong~2")
+						} else {
+							plain.mustDelete(t, gone.Tokens.AccessToken, "hong~2")
+						}
+						plain.runJobs(t)
+					})
+				}}
+			}
+			_, err := w.replica(t).RecordConsent(t.Context(), gone.Tokens.AccessToken, RecordConsentInput{*consentTo(ScopeNickname)})
+			mustBe(t, err, ErrUnauthenticated)
+			plain.runJobs(t)
+			if left := w.records(t, kindConsents); len(left) != 0 {
+				t.Errorf("left is %v", left)
+			}
+		})
+	}
 }

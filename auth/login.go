@@ -156,15 +156,23 @@ func (c *Core) repeat(ctx context.Context, done codeRecord) (*LoginPayload, erro
 // whose answer got lost has made the session.
 func (c *Core) enterSurely(ctx context.Context, l login, person WeChatSession, now time.Time) (*LoginPayload, error) {
 	payload, err := c.enter(ctx, l, person, now)
-	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
+	for try := 1; err != nil; try++ {
+		upstream := errors.Is(err, ErrUpstream)
+		if upstream && (try == storeTries || pause(ctx, storePause) != nil) {
+			break
+		}
 		records, failed := c.get(ctx, l.code.key)
-		if failed != nil {
-			continue
+		if failed == nil {
+			if r, failed := decode[codeRecord](records[0]); failed == nil && r.State == codeDone && r.Holder == l.code.holder {
+				return c.repeat(ctx, r)
+			}
 		}
-		if r, failed := decode[codeRecord](records[0]); failed == nil && r.State == codeDone {
-			return c.repeat(ctx, r)
+		if !upstream {
+			break
 		}
-		payload, err = c.enter(ctx, l, person, now)
+		if failed == nil {
+			payload, err = c.enter(ctx, l, person, now)
+		}
 	}
 	if err != nil {
 		c.spend(ctx, l.code, codeRecord{State: codeFailed})
@@ -234,6 +242,7 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 	if err != nil {
 		return e, err
 	}
+	now := c.now() // one for all: what is due is due for the identity and the union
 	e.claim, e.identityRecord = records[0], records[1]
 	if claim, err := decode[codeRecord](e.claim); err != nil || claim.State != codeSent {
 		return e, fmt.Errorf("%w: taken away meanwhile", ErrCodeRejected)
@@ -242,7 +251,7 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		if e.identity, err = decode[identityRecord](e.identityRecord); err != nil {
 			return e, err
 		}
-		if e.account, err = e.find(ctx, c, e.identity.User); err != nil {
+		if e.account, err = e.find(ctx, c, e.identity.User, now); err != nil {
 			return e, err
 		}
 		e.known = e.there
@@ -258,7 +267,7 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		if err != nil {
 			return e, err
 		}
-		if e.union, err = e.find(ctx, c, union.User); err != nil {
+		if e.union, err = e.find(ctx, c, union.User, now); err != nil {
 			return e, err
 		}
 		if !e.known {
@@ -269,9 +278,9 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 }
 
 // find reads an account for a login, to which one whose deletion is due is gone.
-func (e *entry) find(ctx context.Context, c *Core, uid string) (account, error) {
+func (e *entry) find(ctx context.Context, c *Core, uid string, now time.Time) (account, error) {
 	a, err := c.account(ctx, uid)
-	if err != nil || !a.there || !a.user.Deletion.due(c.now()) {
+	if err != nil || !a.there || !a.user.Deletion.due(now) {
 		return a, err
 	}
 	if !slices.ContainsFunc(e.ended, func(b account) bool { return a.uid == b.uid }) {
@@ -349,7 +358,7 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	// A unionid may appear later than the person, and may turn out to be another
 	// user's: then both go on as they are, know of one another, and the audits say
 	// so, once.
-	if person.UnionID != "" && e.identity.UnionID != person.UnionID {
+	if person.UnionID != "" && (e.identity.UnionID != person.UnionID || !e.unionRecord.Exists()) {
 		switch {
 		case !e.union.there:
 			union := unionRecord{User: e.uid, Created: now}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -499,4 +500,75 @@ func TestTheNewestSessionKeyStays(t *testing.T) {
 	if newest == "" || key() != newest {
 		t.Error("a login that was overtaken put its key over a newer one")
 	}
+}
+
+// late is a store whose first commit of a session fails, and has its effect later:
+// just before the next.
+type late struct {
+	drivers.Store
+	mu   sync.Mutex
+	ops  []drivers.Op
+	done bool
+}
+
+func (s *late) Commit(ctx context.Context, ops ...drivers.Op) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.ContainsFunc(ops, func(op drivers.Op) bool { return op.Key.Kind == kindSessions }) {
+		return s.Store.Commit(ctx, ops...)
+	}
+	if !s.done {
+		s.ops, s.done = ops, true
+		return errors.New("no answer in time")
+	}
+	if before := s.ops; before != nil {
+		s.ops = nil
+		if err := s.Store.Commit(ctx, before...); err != nil {
+			return err
+		}
+	}
+	return s.Store.Commit(ctx, ops...)
+}
+
+// A login whose commit had its effect after it was looked for is that login.
+func TestALoginThatWasStoredLate(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.wrapStore = func(s drivers.Store) drivers.Store { return &late{Store: s} }
+		c := w.replica(t)
+		p, err := c.Login(t.Context(), LoginInput{Code: "ming~1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Me(t.Context(), p.Tokens.AccessToken); err != nil || !p.Created || len(w.records(t, kindSessions)) != 1 {
+			t.Errorf("created %v, %d sessions, %v", p.Created, len(w.records(t, kindSessions)), err)
+		}
+	})
+}
+
+// Of two accounts of one person the one that had the unionid is deleted: the other
+// gets it at the next login, and the person is one user in every app.
+func TestAUnionIDIsBoundAnewAfterAnErasure(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{"wxa", "wxb"}
+		c := w.replica(t)
+		login := func(app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		login("wxa", "ming~1")
+		had := login("wxb", "ming+U~1")
+		login("wxa", "ming+U~2") // they know of one another
+		c.mustDelete(t, had.Tokens.AccessToken, "ming+U~3")
+		c.runJobs(t)
+		stays, again := login("wxa", "ming+U~4"), login("wxb", "ming+U~5")
+		if again.Created || again.User.ID != stays.User.ID {
+			t.Errorf("%s in one app, %s in the other", stays.User.ID, again.User.ID)
+		}
+	})
 }

@@ -54,17 +54,19 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		if err != nil {
 			return caller{}, err
 		}
-		now := &seen{revision: user.Revision, record: r, user: c.view(uid, sid, r), began: session.Revision}
+		next := &seen{revision: user.Revision, record: r, user: c.view(uid, sid, r), began: session.Revision}
 		if last != nil && last.began == session.Revision {
-			now.session = last.session
-		} else if now.session, err = decode[sessionRecord](session); err != nil {
+			next.session = last.session
+		} else if next.session, err = decode[sessionRecord](session); err != nil {
 			return caller{}, err
 		}
-		if !r.signsIn(now.session) {
+		if !r.signsIn(next.session) {
 			return caller{}, fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
 		}
-		last = now
-		token.seen.Store(last)
+		if last = next; len(user.Data) > maxSeen {
+			next = nil // or many tokens of one large account would hold it many times
+		}
+		token.seen.Store(next)
 	}
 	return caller{token, last.user, last.record, user, session}, nil
 }

@@ -243,7 +243,8 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 	}
 	a.user.Identities = append(slices.Clone(a.user.Identities), from.Identities...)
 	a.user.Unions = append(slices.Clone(a.user.Unions), without(from.Unions, a.user.Unions...)...)
-	a.user.Others = append(without(a.user.Others, other.uid), without(from.Others, append(a.user.Others, a.uid)...)...)
+	others := without(a.user.Others, other.uid)
+	a.user.Others = append(others, without(without(from.Others, others...), a.uid)...)
 	a.user.Version = max(a.user.Version, from.Version) + 1
 	if from.Created.Before(a.user.Created) {
 		a.user.Created = from.Created
@@ -334,7 +335,31 @@ func (c *Core) finishMerge(ctx context.Context, args erasure) error {
 	if err := c.moveAudit(ctx, uid, heir); err != nil {
 		return err
 	}
+	if err := c.follow(ctx, uid, left, heir); err != nil {
+		return err
+	}
 	return c.remove(ctx, userKey(uid))
+}
+
+// follow moves on what finishMerge has given to an heir that was erased or merged
+// meanwhile, and so has not seen it.
+func (c *Core) follow(ctx context.Context, uid string, left userRecord, heir account) error {
+	for heir.there {
+		next, err := c.account(ctx, uid)
+		if err != nil || next.uid == heir.uid {
+			return err
+		}
+		for _, other := range left.Others {
+			if err := c.forget(ctx, other, heir.uid, next.uid); err != nil {
+				return err
+			}
+		}
+		if err := c.moveAudit(ctx, heir.uid, next); err != nil {
+			return err
+		}
+		heir = next
+	}
+	return nil
 }
 
 // repoint makes an identity or a union that names uid name the account that it has become.

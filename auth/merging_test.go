@@ -3,6 +3,9 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,4 +165,64 @@ func TestAMergeNeedsALoginJustNow(t *testing.T) {
 	fresh := c.mustLogin(t, "ming~2").Tokens.AccessToken
 	w.clock.add(mergeTime)
 	c.mustMerge(t, fresh, "thief~2")
+}
+
+// An account that was erased while a job moved another's audit to it keeps none.
+func TestAnErasureOvertakesTheEndOfAMerge(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		plain := w.replica(t) // which keeps no audit of the deleted
+		keep, other := plain.mustLogin(t, "ming~1"), plain.mustLogin(t, "hong~1")
+		plain.mustMerge(t, keep.Tokens.AccessToken, "hong~2")
+		var once sync.Once
+		w.wrapStore = func(s drivers.Store) drivers.Store {
+			return commitHook{s, func(ops []drivers.Op) {
+				if op := ops[0]; op.Key.Kind == kindAudit && op.Data == nil && strings.HasPrefix(op.Key.ID, other.User.ID) {
+					once.Do(func() {
+						plain.mustDelete(t, keep.Tokens.AccessToken, "ming~2")
+						plain.runJobs(t)
+					})
+				}
+			}}
+		}
+		c := w.replica(t)
+		c.runJobs(t)
+		w.clock.add(time.Hour)
+		c.runJobs(t)
+		for _, kind := range []string{kindAudit, kindUsers} {
+			if left := w.records(t, kind); len(left) != 0 {
+				t.Errorf("left is %v", left)
+			}
+		}
+	})
+}
+
+// What calls remember of an account is shared: merges of it at once do not write there.
+func TestMergesShareWhatIsRemembered(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	keep := c.mustLogin(t, "ming~1")
+	for i := range 4 {
+		c.mustLogin(t, fmt.Sprintf("p%d~1", i))
+	}
+	for _, r := range w.records(t, kindUsers) {
+		if r.Key.ID == keep.User.ID {
+			u, err := decode[userRecord](r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.Others = []string{newID(), newID(), newID()} // decoded into room for four
+			w.put(t, r, u)
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			if _, err := c.MergeAccount(t.Context(), keep.Tokens.AccessToken, MergeAccountInput{Code: fmt.Sprintf("p%d~2", i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -171,10 +171,10 @@ func (c *Core) tradePhone(ctx context.Context, by caller, text string) (PhoneNum
 		return c.openClaimedPhone(k.key, *done)
 	}
 	var number PhoneNumber
-	asked := false
+	sent := false
 	err = c.withToken(ctx, who.App, func(token string) (err error) {
-		asked = true
 		number, err = c.wechat.PhoneNumber(ctx, token, who.App, text)
+		sent = sent || !errors.Is(err, ErrNotSent)
 		return err
 	})
 	// From here on the code is spent: what it gave is kept, also when the caller has gone.
@@ -184,7 +184,7 @@ func (c *Core) tradePhone(ctx context.Context, by caller, text string) (PhoneNum
 	case err == nil:
 		phone := c.seals.seal(k.key, number.CountryCode+" "+number.Number)
 		return number, c.spend(ctx, k, codeRecord{State: codeDone, Phone: phone})
-	case !asked || errors.Is(err, ErrNotSent):
+	case !sent:
 		c.release(ctx, k)
 	default:
 		c.spend(ctx, k, codeRecord{State: codeFailed})

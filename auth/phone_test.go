@@ -104,6 +104,15 @@ func TestBindPhoneNumberRefuses(t *testing.T) {
 		// WeChat refuses the access token before it looks at the code: once more.
 		w.wechat.expire()
 		c.bind(t, token, byCode("phone~3~9"))
+		// But where no other token can be had, the code was sent, and is spent.
+		w.wechat.expire()
+		w.wechat.tokenFails = errors.Join(ErrUpstream, ErrNotSent)
+		_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~4~9"))
+		mustBe(t, err, ErrUpstream)
+		w.wechat.tokenFails = nil
+		w.clock.add(tokenPause)
+		_, err = c.BindPhoneNumber(t.Context(), token, byCode("phone~4~9"))
+		mustBeInvalid(t, err, "code")
 	})
 }
 

@@ -91,7 +91,7 @@ func (c *Core) boundSessions(ctx context.Context, args crowd) error {
 	return c.rewriteAll(ctx, kindSessions, u.ID, 2, func(record drivers.Record) ([]drivers.Op, error) {
 		_, sid, _ := strings.Cut(record.Key.ID, ".")
 		r, lives, err := u.living(record, now)
-		if seen, over := ended[sid]; err != nil || !lives || !over || r.Seen.After(seen) {
+		if seen, over := ended[sid]; err != nil || !lives || !over || !r.Seen.Equal(seen) {
 			return nil, err
 		}
 		return []drivers.Op{

@@ -49,6 +49,10 @@ type checkedToken struct {
 	seen    atomic.Pointer[seen]
 }
 
+// maxSeen bounds what is remembered of a user, as it is stored, in bytes: most have
+// some hundreds. With the tokens, of which there are 16384, that is 60 MiB at most.
+const maxSeen = 1 << 10
+
 // seen is a user as a session saw it at a revision of the user's record, and that
 // session. Many calls share it: nothing in it is changed.
 type seen struct {

@@ -165,3 +165,25 @@ func BenchmarkMe(b *testing.B) {
 		}
 	}
 }
+
+// A large account is not remembered, once for each of its tokens.
+func TestALargeAccountIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	for _, row := range []struct {
+		size       int
+		remembered bool
+	}{{100, true}, {MaxPreferences - 10, false}, {10, true}} {
+		c.update(t, token, UpdateProfileInput{Preferences: set(json.RawMessage(`{"a":"` + strings.Repeat("x", row.size) + `"}`))})
+		me, err := c.Me(t.Context(), token)
+		if err != nil || len(me.Preferences) < row.size {
+			t.Fatal(err)
+		}
+		checked, err := c.tokens.check(token)
+		if err != nil || (checked.seen.Load() != nil) != row.remembered {
+			t.Errorf("%d bytes of preferences: remembered %v, %v", row.size, checked.seen.Load() != nil, err)
+		}
+	}
+}
