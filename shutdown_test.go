@@ -250,6 +250,11 @@ func (e *ending) judge(w *wire, err error) string {
 		return "refused"
 	case e.protocol == 2 && strings.Contains(err.Error(), "GOAWAY"):
 		return "GOAWAY"
+	case e.protocol == 2 && strings.Contains(err.Error(), "cannot rewind body"):
+		// The connection took no more requests when this one came, so net/http would
+		// send it by another one, had it the body still. Of a request that was begun it
+		// does not say that: a POST is not replayable.
+		return "connection closing"
 	case w.taken.IsZero(), e.protocol == 1 && (!w.reused || w.idle+time.Since(w.taken) >= idleBound):
 		return "connection not taken" // by the program: the log has nothing of it
 	}
