@@ -226,7 +226,8 @@ type entry struct {
 	unionRecord    drivers.Record // without a key when WeChat gave no unionid
 	identity       identityRecord // zero when it is new
 	known          bool           // whether the identity is a user's
-	union          account        // the user of the unionid; gone when it has none
+	union          account        // the user of the unionid; gone when it has none; not read when it is no news
+	unionIsNews    bool           // whether the unionid tells something that is not known
 	account                       // the user of the person; gone when there is none yet
 	created        bool
 	ended          []account // who have waited for their deletion until it is due
@@ -262,10 +263,16 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 	if len(records) > 2 {
 		e.unionRecord = records[2]
 	}
-	if e.unionRecord.Exists() && (!e.known || e.identity.UnionID != person.UnionID) {
+	e.unionIsNews = !e.known || e.identity.UnionID != person.UnionID || !e.unionRecord.Exists()
+	if e.unionRecord.Exists() {
 		union, err := decode[unionRecord](e.unionRecord)
 		if err != nil {
 			return e, err
+		}
+		// It may be that of another user since an erasure, too.
+		e.unionIsNews = e.unionIsNews || union.User != e.uid && !slices.Contains(e.user.Others, union.User)
+		if !e.unionIsNews {
+			return e, nil
 		}
 		if e.union, err = e.find(ctx, c, union.User, now); err != nil {
 			return e, err
@@ -358,7 +365,7 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	// A unionid may appear later than the person, and may turn out to be another
 	// user's: then both go on as they are, know of one another, and the audits say
 	// so, once.
-	if person.UnionID != "" && (e.identity.UnionID != person.UnionID || !e.unionRecord.Exists()) {
+	if person.UnionID != "" && e.unionIsNews {
 		switch {
 		case !e.union.there:
 			union := unionRecord{User: e.uid, Created: now}
@@ -372,13 +379,13 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 			if !slices.Contains(e.user.Others, e.union.uid) {
 				e.user.Others = append(slices.Clone(e.user.Others), e.union.uid)
 				changed = true
+				audit(e.uid, UnionIDTaken)
 			}
 			if !slices.Contains(e.union.user.Others, e.uid) {
 				e.union.user.Others = append(slices.Clone(e.union.user.Others), e.uid)
 				ops = append(ops, drivers.Replace(e.union.record, encode(e.union.user), time.Time{}))
+				audit(e.union.uid, UnionIDTaken)
 			}
-			audit(e.uid, UnionIDTaken)
-			audit(e.union.uid, UnionIDTaken)
 		}
 		e.identity.UnionID = person.UnionID
 	}

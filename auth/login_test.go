@@ -572,3 +572,38 @@ func TestAUnionIDIsBoundAnewAfterAnErasure(t *testing.T) {
 		}
 	})
 }
+
+// But where the person comes by the other app first, a new user has the unionid: then
+// the two know of one another, and are told of it once.
+func TestAUnionIDOfANewUserAfterAnErasure(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{"wxa", "wxb"}
+		c := w.replica(t)
+		login := func(app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		login("wxa", "ming~1")
+		had := login("wxb", "ming+U~1")
+		login("wxa", "ming+U~2")
+		c.mustDelete(t, had.Tokens.AccessToken, "ming+U~3")
+		c.runJobs(t)
+		next := login("wxb", "ming+U~4")
+		for _, code := range []string{"ming+U~5", "ming+U~6"} {
+			stays := login("wxa", code)
+			me, err := c.Me(t.Context(), next.Tokens.AccessToken)
+			if err != nil || !slices.Equal(stays.User.OtherAccounts, []string{next.User.ID}) || !slices.Equal(me.OtherAccounts, []string{stays.User.ID}) {
+				t.Errorf("they know of %v and %v, %v", stays.User.OtherAccounts, me.OtherAccounts, err)
+			}
+			audit, err := c.Audit(t.Context(), me)
+			if n := len(slices.DeleteFunc(audit, func(e *AuditEntry) bool { return e.Event != UnionIDTaken })); n != 1 || err != nil {
+				t.Errorf("told of it %d times, %v", n, err)
+			}
+		}
+	})
+}

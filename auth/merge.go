@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -302,6 +303,9 @@ func (c *Core) finishMerge(ctx context.Context, args erasure) error {
 	if err != nil || left.Merged == "" {
 		return err
 	}
+	if err := c.finishBefore(ctx, uid); err != nil {
+		return err
+	}
 	heir, err := c.account(ctx, uid)
 	if err != nil {
 		return err
@@ -358,6 +362,39 @@ func (c *Core) follow(ctx context.Context, uid string, left userRecord, heir acc
 			return err
 		}
 		heir = next
+	}
+	return nil
+}
+
+// finishBefore finishes the merges into uid, whose jobs have not ended: their way
+// leads through the record of uid, which is about to go. There are no new ones, for
+// uid is merged itself. The jobs are looked through once more for one that was dead
+// and was made due meanwhile.
+func (c *Core) finishBefore(ctx context.Context, uid string) error {
+	for _, kind := range []string{kindJobs, kindDeadJobs, kindJobs} {
+		for record, err := range c.store.Scan(ctx, kind, "", "") {
+			if err != nil {
+				return storeError("scan", err)
+			}
+			job, err := decode[jobRecord](record)
+			var args erasure
+			if err != nil || job.Kind != jobFinishMerge || json.Unmarshal(job.Args, &args) != nil || args.User == uid {
+				continue
+			}
+			records, err := c.get(ctx, userKey(args.User))
+			if err != nil {
+				return err
+			}
+			if !records[0].Exists() {
+				continue
+			}
+			if left, err := decode[userRecord](records[0]); err != nil || left.Merged != uid {
+				continue
+			}
+			if err := c.finishMerge(ctx, args); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

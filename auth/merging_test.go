@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -225,4 +226,81 @@ func TestMergesShareWhatIsRemembered(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// stumblesOnce is a store whose first Get of one user alone fails.
+type stumblesOnce struct {
+	drivers.Store
+	mu   sync.Mutex
+	user string
+}
+
+func (s *stumblesOnce) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.user != "" && len(keys) == 1 && keys[0] == userKey(s.user) {
+		s.user = ""
+		return nil, errors.New("away for a moment")
+	}
+	return s.Store.Get(ctx, keys...)
+}
+
+// One account is merged into another and that into a third, and the job of the
+// first merge fails for a moment: nothing of the first is lost on the way.
+func TestMergesInAChain(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		w.apps = []string{"wxa", "wxb"}
+		store := &stumblesOnce{}
+		w.wrapStore = func(s drivers.Store) drivers.Store { store.Store = s; return store }
+		c := w.replica(t)
+		login := func(app, code string) *LoginPayload {
+			t.Helper()
+			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		merge := func(by *LoginPayload, code string) {
+			t.Helper()
+			if _, err := c.MergeAccount(t.Context(), by.Tokens.AccessToken, MergeAccountInput{Code: code}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := login("wxa", "anna+U~1")
+		login("wxb", "anna+U~2")
+		second, third := login("wxa", "bert~1"), login("wxa", "carl~1")
+		merge(second, "anna+U~3")
+		merge(third, "bert~2")
+		store.mu.Lock()
+		store.user = first.User.ID
+		store.mu.Unlock()
+		c.runJobs(t)
+		w.clock.add(2 * time.Second)
+		c.runJobs(t)
+		if p := login("wxb", "anna+U~4"); p.Created || p.User.ID != third.User.ID {
+			t.Errorf("came to %s, want %s", p.User.ID, third.User.ID)
+		}
+		if n := len(w.records(t, kindUsers)); n != 1 {
+			t.Errorf("%d users", n)
+		}
+		me, err := c.Me(t.Context(), third.Tokens.AccessToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		audit, err := c.Audit(t.Context(), me)
+		if err != nil {
+			t.Fatal(err)
+		}
+		beginnings := 0
+		for _, e := range audit {
+			if e.Event == UserCreated {
+				beginnings++
+			}
+		}
+		if beginnings != 3 {
+			t.Errorf("the audit tells of %d beginnings", beginnings)
+		}
+	})
 }

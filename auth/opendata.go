@@ -243,6 +243,9 @@ func (c *Core) sessionKeyIn(record drivers.Record) (string, identityRecord, erro
 // with reset it also has WeChat replace a good one, and keeps the new one. False
 // means that only a new wx.login helps.
 func (c *Core) CheckSessionKey(ctx context.Context, accessToken string, reset bool) (bool, error) {
+	if reset && c.readOnly {
+		return false, fmt.Errorf("session_key: %w", ErrReadOnly) // the new one could not be kept
+	}
 	by, err := c.authenticate(ctx, accessToken)
 	if err != nil {
 		return false, err

@@ -87,7 +87,9 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 	if _, err := c.grant(ctx, before, consent, needs, c.now()); err != nil {
 		return nil, err // before anything is stored, or WeChat is told
 	}
+	fresh := true
 	if to := in.Nickname.To; to != nil && (before.user.Nickname == nil || *before.user.Nickname != *to) {
+		fresh = !c.checkContent // WeChat takes its time
 		if err := c.checkNickname(ctx, before, *to); err != nil {
 			return nil, fmt.Errorf("update profile: %w", err)
 		}
@@ -100,7 +102,7 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 			return nil, err
 		}
 	}
-	fresh := stored == nil // storing a picture takes long
+	fresh = fresh && stored == nil // storing a picture takes long too
 	user, err := c.change(ctx, before, fresh, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 		if in.IfVersion != nil && *in.IfVersion != a.user.Version {
 			return nil, nil, ErrConflict

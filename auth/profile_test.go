@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -244,6 +245,39 @@ func TestPreferencesWithStrangeNumbers(t *testing.T) {
 			if levels == MaxPreferencesDepth {
 				mustBeInvalid(t, err, "preferences")
 			}
+		}
+	})
+}
+
+// slowText lets something happen while WeChat judges a text.
+type slowText struct {
+	WeChat
+	meanwhile func()
+}
+
+func (w slowText) CheckText(ctx context.Context, token, openID, text string) (Verdict, error) {
+	w.meanwhile()
+	return w.WeChat.CheckText(ctx, token, openID, text)
+}
+
+// A session that is logged out while WeChat judges its nickname changes nothing more.
+func TestALogoutDuringAContentCheck(t *testing.T) {
+	t.Parallel()
+	onEachDriver(t, func(t *testing.T, w *world) {
+		plain := w.replica(t)
+		mine, thief := plain.mustLogin(t, "ming~1"), plain.mustLogin(t, "ming~2")
+		w.configure = func(config *Config) {
+			config.CheckContent = true
+			config.WeChat = slowText{config.WeChat, func() {
+				if _, err := plain.Logout(t.Context(), mine.Tokens.AccessToken, LogoutInput{SessionID: &thief.User.session}); err != nil {
+					t.Error(err)
+				}
+			}}
+		}
+		_, err := w.replica(t).UpdateProfile(t.Context(), thief.Tokens.AccessToken, UpdateProfileInput{Nickname: set("thief")})
+		mustBe(t, err, ErrUnauthenticated)
+		if me, err := plain.Me(t.Context(), mine.Tokens.AccessToken); err != nil || me.Nickname != nil {
+			t.Errorf("the user is %+v, %v", me, err)
 		}
 	})
 }

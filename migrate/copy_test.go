@@ -629,3 +629,34 @@ func TestUnfinishedOfAStoreThatStumbles(t *testing.T) {
 		t.Errorf("a mark of another form: %v", err)
 	}
 }
+
+// lostAnswer is a store whose first commit of a mark has its effect and fails, and
+// whose next two reads fail.
+type lostAnswer struct {
+	drivers.Store
+	commits, gets int
+}
+
+func (s *lostAnswer) Commit(ctx context.Context, ops ...drivers.Op) error {
+	err := s.Store.Commit(ctx, ops...)
+	if s.commits++; s.commits == 1 {
+		return errStumbled
+	}
+	return err
+}
+
+func (s *lostAnswer) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
+	if s.gets++; s.gets <= 2 {
+		return nil, errStumbled
+	}
+	return s.Store.Get(ctx, keys...)
+}
+
+// TestAMarkWhoseAnswerIsLost: the conflict with our own mark is none, also when it
+// cannot be seen at once.
+func TestAMarkWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	if _, err := newMark(t.Context(), &lostAnswer{Store: memory.New().OpenStore()}, "here"); err != nil {
+		t.Error(err)
+	}
+}

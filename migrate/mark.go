@@ -123,7 +123,7 @@ func (m *mark) save(ctx context.Context) error {
 		records, err := m.store.Get(ctx, markKey)
 		switch {
 		case err != nil:
-			return errors.Join(failure, err)
+			return err // not with a conflict, which would be hopeless: it may be our own
 		case records[0].Exists() && equalJSON(records[0].Data, data):
 			m.record = records[0]
 			return nil
