@@ -11,6 +11,7 @@
 // an error. Store and objects may share one PATH; the core's secret lies there too.
 //
 //	PATH/store.db    the records (bbolt)
+//	PATH/journal-N   commits that store.db has not got yet; none after Close
 //	PATH/objects/    the objects
 //	PATH/secret      see Secret
 //
@@ -23,14 +24,19 @@
 // (OpenStoreForReading), as long as none has it open otherwise. The objects have no
 // such lock: any number of processes may use them.
 //
-// A Commit that returned nil has been fsynced; commits that wait for the disk at
-// the same time share one fsync. A Get or Scan may see a commit up to one fsync
-// before its Commit returns, and so before it is safe from a power cut.
+// A Commit that returned nil has been fsynced, to a journal; commits that wait for
+// the disk at the same time share one fsync. No Get or Scan sees one before that.
+// The database gets what is in a journal in the background, when that has 4 MiB, and
+// at Close; after a crash, the next process gives it what it finds. What a crash
+// cannot have left, such as a journal of another store, is ErrDamaged and is not
+// touched.
 //
 // When the disk fails, nobody knows what is on it, and asking again tells the
 // operating system's hopes, not the disk's contents. So after an error of the
 // disk, other than that it is full, every method of the store returns that error
-// until the store is opened anew. A full disk fails single commits only.
+// until the store is opened anew. A full disk fails single commits only: those that
+// the journal has no room for, and all while the database cannot take in 16 MiB that
+// wait for it.
 //
 // A record is dropped an hour or more, usually within two, after it expired.
 // Folders of objects stay when the last object in them is gone.

@@ -14,8 +14,9 @@ const maxIdle = 64
 // readers keeps read transactions, with their cursors, from one Get to the next:
 // to begin one and to find the buckets takes as long as to find the records.
 //
-// None is kept past a commit. It would hide what was committed, keep the pages
-// it sees from being used again, and stop bbolt for ever when the file must grow.
+// None is kept past a commit of the database. It would hide what was committed, keep
+// the pages it sees from being used again, and stop bbolt for ever when the file must
+// grow.
 type readers struct {
 	db     *bbolt.DB
 	mu     sync.Mutex

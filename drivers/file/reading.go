@@ -2,12 +2,11 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -28,9 +27,17 @@ func OpenStoreForReading(_ context.Context, u *url.URL) (drivers.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	m, _, err := readMark(db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	fresh, _, _, err := replay(dir, m)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	// No committer and no sweeper: nothing comes to them.
 	return drivers.ReadOnlyStore(&store{
-		db: db, readers: readers{db: db}, queue: make(chan *commit), stop: func() {},
+		db: db, readers: readers{db: db}, newer: fresh, queue: make(chan *commit), stop: func() {},
 	}), nil
 }
 
@@ -84,18 +91,20 @@ func (s *store) Kinds(ctx context.Context) ([]string, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.Leave()
-	var held []string
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-			if id, _ := b.Cursor().First(); id != nil {
-				held = append(held, string(name))
-			}
-			return nil
-		})
-	})
+	kinds, err := s.kinds()
+	s.gate.Leave()
 	if err != nil {
 		return nil, fmt.Errorf("kinds: %w", err)
+	}
+	var held []string
+	for _, kind := range kinds {
+		for _, err := range s.Scan(ctx, kind, "", "") {
+			if err != nil {
+				return nil, err
+			}
+			held = append(held, kind)
+			break
+		}
 	}
 	return held, nil
 }

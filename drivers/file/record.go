@@ -16,18 +16,15 @@ import (
 //
 //	1 byte    version of this form, 1
 //	4 bytes   epoch: drawn at random when the store was opened
-//	8 bytes   the database's transaction, big endian
+//	8 bytes   the batch of commits that wrote it, big endian
 //	8 bytes   expires, microseconds since 1970, big endian; the least int64: never
 //
-// Epoch and transaction are the revision. The transaction alone nearly does: a
-// key gets at most one state in a transaction that anybody can see, since
-// several commits may share one but nobody sees anything between them; and
-// numbers only grow, so a record deleted and made again has a revision it never
-// had (no ABA). Numbers are used again only after a transaction that was rolled
-// back, which nobody saw, with one exception: a reader sees a transaction
-// shortly before it is safe on the disk. Should the power go then, the next
-// process gives its number to another state, or an operator does by putting back
-// yesterday's backup. The epoch tells those apart.
+// Epoch and batch are the revision. The batch alone nearly does: a key gets at most
+// one state in a batch that anybody can see, since several commits may share one but
+// nobody sees anything between them; and numbers only grow, so a record deleted and
+// made again has a revision it never had (no ABA). Numbers are used again only after
+// a batch that nobody saw, with one exception: an operator puts back yesterday's
+// backup. The epoch tells those apart.
 const (
 	version    = 1
 	stampSize  = 4 + 8
@@ -38,10 +35,10 @@ const (
 // stamp is a revision as it is stored.
 type stamp [stampSize]byte
 
-func newStamp(epoch uint32, tx int) stamp {
+func newStamp(epoch uint32, batch uint64) stamp {
 	var s stamp
 	binary.BigEndian.PutUint32(s[:], epoch)
-	binary.BigEndian.PutUint64(s[4:], uint64(tx))
+	binary.BigEndian.PutUint64(s[4:], batch)
 	return s
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,24 +50,52 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 	if err != nil {
 		return nil, err
 	}
-	if err := syncFolder(dir); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
 	var epoch [4]byte
 	rand.Read(epoch[:]) // never fails
 	sweeping, stop := context.WithCancel(context.Background())
 	s := &store{
-		db:       db,
-		readers:  readers{db: db},
-		queue:    make(chan *commit, maxBatch),
-		epoch:    binary.BigEndian.Uint32(epoch[:]),
-		now:      now,
-		stop:     stop,
-		commitTx: (*bbolt.Tx).Commit,
+		db:          db,
+		readers:     readers{db: db},
+		newer:       layer{},
+		journalSize: journalSize,
+		queue:       make(chan *commit, maxBatch),
+		epoch:       binary.BigEndian.Uint32(epoch[:]),
+		now:         now,
+		stop:        stop,
+		commitTx:    (*bbolt.Tx).Commit,
+	}
+	if err := s.recover(dir); err != nil {
+		stop()
+		return nil, errors.Join(err, db.Close())
 	}
 	s.committer.Go(s.commitAll)
 	s.sweeper.Go(func() { s.sweepAll(sweeping, ticks) })
 	return s, nil
+}
+
+// recover takes in what a crash has left in journals, and begins one.
+func (s *store) recover(dir string) error {
+	m, err := markOf(s.db)
+	if err != nil {
+		return err
+	}
+	fresh, after, journals, err := replay(dir, m)
+	if err != nil {
+		return err
+	}
+	if after != m {
+		if err := s.takeIn(fresh, after); err != nil {
+			return err
+		}
+	}
+	for _, path := range journals {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	s.batch = after.batch
+	s.journal = journal{dir: dir, store: after.store, number: after.journal + 1, sync: (*os.File).Sync}
+	return syncFolder(dir)
 }
 
 // The errors of opening a store, beside those of the operating system.
@@ -117,13 +146,27 @@ func whole(db *bbolt.DB) bool {
 }
 
 type store struct {
-	gate      gate.Gate
-	db        *bbolt.DB
-	readers   readers
+	gate    gate.Gate
+	db      *bbolt.DB
+	readers readers
+
+	mu    sync.RWMutex // of the layers; taken before readers and transactions
+	newer layer        // what is in the journal; the committer alone writes it
+	older layer        // what is on its way from the journal before to the database; nil when nothing is
+
+	broken atomic.Pointer[error] // set once, when the disk failed
+
 	queue     chan *commit
 	committer sync.WaitGroup
+	// The following are the committer's alone.
 	epoch     uint32
-	broken    atomic.Pointer[error] // set once, when the disk failed
+	batch     uint64 // number of the newest
+	journal   journal
+	frame     []byte     // memory for the next one
+	moving    chan error // of older, when it is on its way
+	olderMark mark       // what the database will be at when it has older
+
+	journalSize int64 // the constant; tests make it small
 
 	now     func() time.Time
 	sweeper sync.WaitGroup
@@ -152,21 +195,44 @@ func (s *store) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record,
 		return nil, err
 	}
 	defer s.gate.Leave()
-	r, err := s.readers.take()
+	found := make([]drivers.Record, len(keys))
+	s.mu.RLock()
+	r, err := s.readers.take() // of this moment
+	for i, k := range keys {
+		if v, ok := s.fresh(k); ok && err == nil {
+			found[i], err = read(k, v)
+		}
+	}
+	s.mu.RUnlock() // before the disk
+	if r != nil {
+		defer s.readers.give(r)
+	}
+	for i, k := range keys {
+		if found[i].Key != k && err == nil {
+			found[i], err = read(k, r.get(k))
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("get: %w", err)
 	}
-	defer s.readers.give(r)
-	found := make([]drivers.Record, len(keys))
-	for i, k := range keys {
-		v := r.get(k)
-		if v == nil {
-			found[i].Key = k
-		} else if found[i], err = decode(k, v); err != nil {
-			return nil, fmt.Errorf("get: %w", err)
-		}
-	}
 	return found, nil
+}
+
+// read returns the record of a stored form, which may be nil.
+func read(k drivers.Key, v []byte) (drivers.Record, error) {
+	if v == nil {
+		return drivers.Record{Key: k}, nil
+	}
+	return decode(k, v)
+}
+
+// fresh returns the stored form of a record that is not in the database yet, or nil
+// when it is deleted; ok is false when the database knows. The caller holds mu.
+func (s *store) fresh(k drivers.Key) (v []byte, ok bool) {
+	if v, ok = s.newer.get(k); !ok {
+		v, ok = s.older.get(k)
+	}
+	return v, ok
 }
 
 func (s *store) Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[drivers.Record, error] {
@@ -175,8 +241,10 @@ func (s *store) Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[
 			yield(drivers.Record{}, err)
 			return
 		}
-		for after := after; ; {
-			found, more, err := s.chunk(ctx, kind, prefix, after)
+		for after, more := after, true; more; {
+			var found []drivers.Record
+			var err error
+			found, after, more, err = s.chunk(ctx, kind, prefix, after)
 			for _, r := range found {
 				if ctx.Err() != nil {
 					yield(drivers.Record{}, ctx.Err())
@@ -185,40 +253,62 @@ func (s *store) Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[
 				if !yield(r, nil) {
 					return
 				}
-				after = r.Key.ID
 			}
 			if err != nil {
 				yield(drivers.Record{}, err)
-			}
-			if err != nil || !more {
 				return
 			}
 		}
 	}
 }
 
-// chunk returns some records, and whether there may be more.
-func (s *store) chunk(ctx context.Context, kind, prefix, after string) (found []drivers.Record, more bool, err error) {
+// chunk returns the next records of a scan, and where it goes on if there are more.
+func (s *store) chunk(ctx context.Context, kind, prefix, after string) (found []drivers.Record, last string, more bool, err error) {
 	if err := s.enter(ctx); err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
 	defer s.gate.Leave()
-	size := 0
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		for id, v := range walk(tx, kind, prefix, after) {
-			r, err := decode(drivers.Key{Kind: kind, ID: string(id)}, v)
-			if err != nil {
-				return fmt.Errorf("scan: %w", err)
-			}
-			found = append(found, r)
-			if size += len(v); size >= chunkBytes || len(found) >= chunkRecords {
-				more = true
-				return nil
-			}
+	fresh := map[string][]byte{}
+	s.mu.RLock()
+	s.older.find(fresh, kind, prefix, after)
+	s.newer.find(fresh, kind, prefix, after)
+	tx, err := s.db.Begin(false)
+	s.mu.RUnlock()
+	if err != nil {
+		return nil, "", false, fmt.Errorf("scan: %w", err)
+	}
+	defer tx.Rollback()
+	// First what the database has, then, as far as that goes, what is newer.
+	var all []write
+	size, seen := 0, 0
+	for id, v := range walk(tx, kind, prefix, after) {
+		if more = size >= chunkBytes || seen == chunkRecords; more {
+			break
 		}
-		return nil
-	})
-	return found, more, err
+		last = string(id)
+		if _, ok := fresh[last]; !ok {
+			all = append(all, write{kind, last, v})
+		}
+		size, seen = size+len(v), seen+1
+	}
+	for id, v := range fresh {
+		if v != nil && (!more || id <= last) {
+			all = append(all, write{kind, id, v})
+		}
+	}
+	slices.SortFunc(all, func(a, b write) int { return strings.Compare(a.id, b.id) })
+	size = 0
+	for i, w := range all {
+		if size >= chunkBytes || i == chunkRecords {
+			return found, all[i-1].id, true, nil
+		}
+		r, err := decode(drivers.Key{Kind: kind, ID: w.id}, w.value)
+		if err != nil {
+			return found, "", false, fmt.Errorf("scan: %w", err)
+		}
+		found, size = append(found, r), size+len(w.value)
+	}
+	return found, last, more, nil
 }
 
 // walk yields the records that a Scan would, as they are stored.

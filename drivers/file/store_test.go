@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,13 +29,23 @@ func open(t *testing.T, dir string, now func() time.Time, ticks <-chan time.Time
 	return s
 }
 
+// crashed returns a folder that is as dir would be if the process had been killed now.
+func crashed(t *testing.T, dir string) string {
+	t.Helper()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
 func thing(i int) drivers.Key { return drivers.Key{Kind: "things", ID: fmt.Sprintf("k%05d", i)} }
 
 func create(i int, expires time.Time) drivers.Op {
 	return drivers.Create(thing(i), json.RawMessage(`{"a":1}`), expires)
 }
 
-func count(t *testing.T, s *store) int {
+func count(t *testing.T, s drivers.Store) int {
 	t.Helper()
 	n := 0
 	for _, err := range s.Scan(t.Context(), "things", "", "") {
@@ -91,7 +102,7 @@ func TestSweepSparesReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	drop, _, _, err := s.expired("things", "", start.Add(time.Hour))
+	drop, _, _, err := s.expired(t.Context(), "things", "", start.Add(time.Hour))
 	if err != nil || len(drop) != 10 {
 		t.Fatalf("expired: %d, %v", len(drop), err)
 	}
@@ -112,20 +123,24 @@ func TestSweepSparesReplaced(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	s := open(t, t.TempDir(), time.Now, nil)
-	s.commitTx = func(tx *bbolt.Tx) error {
-		return errors.Join(&fullError{}, tx.Rollback())
+	dir := t.TempDir()
+	s := open(t, dir, time.Now, nil)
+	for i, part := range []string{"the head of a journal", "a frame"} {
+		s.journal.sync = func(*os.File) error { return &fullError{} }
+		err := s.Commit(t.Context(), create(i, time.Time{}))
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("%s on a full disk: %v", part, err)
+		}
+		s.journal.sync = (*os.File).Sync
+		if err := s.Commit(t.Context(), create(i, time.Time{})); err != nil {
+			t.Errorf("%s when there is space again: %v", part, err)
+		}
 	}
-	err := s.Commit(t.Context(), create(1, time.Time{}))
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("Commit on a full disk: %v", err)
+	if n := count(t, s); n != 2 {
+		t.Errorf("%d records, want 2", n)
 	}
-	s.commitTx = (*bbolt.Tx).Commit
-	if err := s.Commit(t.Context(), create(1, time.Time{})); err != nil {
-		t.Errorf("Commit when there is space again: %v", err)
-	}
-	if n := count(t, s); n != 1 {
-		t.Errorf("%d records, want 1", n)
+	if n := count(t, open(t, crashed(t, dir), time.Now, nil)); n != 2 {
+		t.Errorf("after a crash: %d records, want 2", n)
 	}
 }
 
@@ -135,24 +150,44 @@ func (*fullError) Error() string { return "write: no space left on device" }
 func (*fullError) Unwrap() error { return syscall.ENOSPC }
 
 func TestFailedDisk(t *testing.T) {
-	for name, fail := range map[string]func(tx *bbolt.Tx) error{
-		"before the commit":  func(tx *bbolt.Tx) error { return errors.Join(syscall.EIO, tx.Rollback()) },
-		"after the commit":   func(tx *bbolt.Tx) error { return errors.Join(syscall.EIO, tx.Commit()) },
-		"full, but too late": func(tx *bbolt.Tx) error { return errors.Join(syscall.ENOSPC, tx.Commit()) },
+	for name, fail := range map[string]func(s *store){
+		"before the frame is safe": func(s *store) { s.journal.sync = func(*os.File) error { return syscall.EIO } },
+		"after the frame is safe": func(s *store) {
+			s.journal.sync = func(f *os.File) error { return errors.Join(f.Sync(), syscall.EIO) }
+		},
+		"before a commit of the database": func(s *store) {
+			s.journalSize = 1
+			s.commitTx = func(tx *bbolt.Tx) error { return errors.Join(syscall.EIO, tx.Rollback()) }
+		},
+		"after a commit of the database": func(s *store) {
+			s.journalSize = 1
+			s.commitTx = func(tx *bbolt.Tx) error { return errors.Join(syscall.EIO, tx.Commit()) }
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, time.Now, nil)
-			if err := s.Commit(t.Context(), create(0, time.Time{})); err != nil {
+			acknowledged := 0
+			commit := func() error {
+				err := s.Commit(t.Context(), create(acknowledged, time.Time{}))
+				if err == nil {
+					acknowledged++
+				}
+				return err
+			}
+			if err := commit(); err != nil {
 				t.Fatal(err)
 			}
-			s.commitTx = fail
-			err := s.Commit(t.Context(), create(1, time.Time{}))
-			if err == nil || errors.Is(err, drivers.ErrConflict) || errors.Is(err, drivers.ErrInvalid) || errors.Is(err, drivers.ErrClosed) {
+			fail(s)
+			err := commit()
+			for err == nil { // what fails in the background is not the commits' fault
+				err = commit()
+			}
+			if errors.Is(err, drivers.ErrConflict) || errors.Is(err, drivers.ErrInvalid) || errors.Is(err, drivers.ErrClosed) {
 				t.Fatalf("Commit on a failed disk promises something: %v", err)
 			}
-			s.commitTx = (*bbolt.Tx).Commit
-			if err := s.Commit(t.Context(), create(2, time.Time{})); err == nil {
+			s.journal.sync = (*os.File).Sync
+			if err := commit(); err == nil {
 				t.Error("Commit works after the disk failed")
 			}
 			if _, err := s.Get(t.Context(), thing(0)); err == nil {
@@ -167,7 +202,10 @@ func TestFailedDisk(t *testing.T) {
 				t.Errorf("Close: %v", err)
 			}
 			s = open(t, dir, time.Now, nil)
-			if err := s.Commit(t.Context(), create(2, time.Time{})); err != nil {
+			if n := count(t, s); n != acknowledged && n != acknowledged+1 {
+				t.Errorf("%d records after %d acknowledged commits", n, acknowledged)
+			}
+			if err := s.Commit(t.Context(), create(acknowledged+1, time.Time{})); err != nil {
 				t.Errorf("Commit after opening anew: %v", err)
 			}
 		})
@@ -179,10 +217,10 @@ func TestFailedDisk(t *testing.T) {
 func TestWithdraw(t *testing.T) {
 	s := open(t, t.TempDir(), time.Now, nil)
 	begun, goOn := make(chan bool), make(chan bool)
-	s.commitTx = func(tx *bbolt.Tx) error {
+	s.journal.sync = func(f *os.File) error {
 		begun <- true
 		<-goOn
-		return tx.Commit()
+		return f.Sync()
 	}
 	results := make(chan error)
 	first, cancelFirst := context.WithCancel(t.Context())
@@ -195,6 +233,8 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("a commit that waited and was cancelled: %v", err)
 	}
 	cancelFirst()
+	goOn <- true // the head of the journal
+	<-begun
 	goOn <- true
 	if err := <-results; err != nil {
 		t.Errorf("a commit that had begun when it was cancelled: %v", err)
@@ -225,7 +265,7 @@ func TestBatch(t *testing.T) {
 	if n := count(t, s); n != 3 {
 		t.Errorf("%d records, want 3", n)
 	}
-	s.commitTx = func(*bbolt.Tx) error { panic("a batch of conflicts is written") }
+	s.journal.sync = func(*os.File) error { panic("a batch of conflicts is written") }
 	if answers := s.write(batch[1:2]); !errors.Is(answers[0], drivers.ErrConflict) {
 		t.Errorf("a conflict: %v", answers[0])
 	}

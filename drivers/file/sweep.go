@@ -3,6 +3,8 @@ package file
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -15,8 +17,6 @@ const (
 	// sweepGrace is how long an expired record stays: the core may want to say
 	// "expired" rather than "unknown", and clocks differ.
 	sweepGrace = time.Hour
-	// sweepChunk is how many records one transaction looks at, and at most drops.
-	sweepChunk = 256
 )
 
 // sweepAll sweeps on every tick until ctx ends. A sweep that fails is left to the
@@ -47,7 +47,7 @@ func (s *store) sweep(ctx context.Context) error {
 				return err
 			}
 			var drop []drivers.Op
-			if drop, after, more, err = s.expired(kind, after, limit); err != nil {
+			if drop, after, more, err = s.expired(ctx, kind, after, limit); err != nil {
 				return err
 			}
 			for len(drop) > 0 {
@@ -76,38 +76,38 @@ func (s *store) drop(ctx context.Context, ops []drivers.Op) error {
 	return nil
 }
 
+// kinds returns the kinds that have, or had, records.
 func (s *store) kinds() (kinds []string, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
-			kinds = append(kinds, string(name))
-			return nil
-		})
+	held := map[string]bool{}
+	s.mu.RLock()
+	for _, l := range [...]layer{s.newer, s.older} {
+		for kind := range l {
+			held[kind] = true
+		}
+	}
+	tx, err := s.db.Begin(false)
+	s.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
+	err = tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+		if string(name) != ownBucket {
+			held[string(name)] = true
+		}
+		return nil
 	})
-	return kinds, err
+	return slices.Sorted(maps.Keys(held)), err
 }
 
 // expired looks at some records after an ID and returns deletes for those that
 // expired before limit, the last ID it looked at, and whether there are more.
-func (s *store) expired(kind, after string, limit time.Time) (drop []drivers.Op, last string, more bool, err error) {
-	last = after
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		seen := 0
-		for id, v := range walk(tx, kind, "", after) {
-			if err := checkHeader(v); err != nil {
-				return err
-			}
-			if t := expires(v); !t.IsZero() && t.Before(limit) {
-				drop = append(drop, drivers.Op{
-					Key: drivers.Key{Kind: kind, ID: string(id)},
-					If:  drivers.Revision(appendRevision(nil, v)),
-				})
-			}
-			if seen++; seen == sweepChunk {
-				last, more = string(id), true
-				return nil
-			}
+func (s *store) expired(ctx context.Context, kind, after string, limit time.Time) (drop []drivers.Op, last string, more bool, err error) {
+	found, last, more, err := s.chunk(ctx, kind, "", after)
+	for _, r := range found {
+		if !r.Expires.IsZero() && r.Expires.Before(limit) {
+			drop = append(drop, drivers.Delete(r))
 		}
-		return nil
-	})
+	}
 	return drop, last, more, err
 }
