@@ -229,7 +229,7 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 	ctx := context.WithValue(r.Context(), callKey{}, call)
 	out := append(s.out[:0], '{')
 	if p := d.plans[operation]; p != nil {
-		out = h.run(ctx, call, p, out)
+		out = h.run(ctx, call, p, variables, out)
 	} else {
 		ctx = graphql.WithOperationContext(ctx, &graphql.OperationContext{
 			Doc: d.ast, Operation: operation, OperationName: operation.Name, Variables: variables,
@@ -246,32 +246,32 @@ func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, call *Call, m
 }
 
 // run carries out a plan and appends the members of the answer.
-func (h *Handler) run(ctx context.Context, call *Call, p *plan, out []byte) []byte {
-	user, err := h.me(ctx, call)
+func (h *Handler) run(ctx context.Context, call *Call, p *plan, variables map[string]any, out []byte) []byte {
+	data, err := h.ask(ctx, call, p, variables)
 	if err == nil {
-		return append(p.user(append(out, p.head...), user), '}')
+		return append(data(append(out, p.head...)), '}')
 	}
 	placed := &gqlerror.Error{Err: err, Path: p.path, Locations: []gqlerror.Location{p.at}}
 	out = call.errors(out, gqlerror.List{h.present(ctx, placed)})
-	return append(append(out, p.head...), `null}`...)
+	return append(out, p.failed...)
 }
 
-// me is the core's Me; a panic of it is an error.
-func (h *Handler) me(ctx context.Context, call *Call) (user *auth.User, err error) {
+// ask makes a plan's call of the core; a panic of it is an error.
+func (h *Handler) ask(ctx context.Context, call *Call, p *plan, variables map[string]any) (data func([]byte) []byte, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = h.recovered(ctx, value)
 		}
 	}()
 	if h.options.Watch == nil {
-		return h.core.Me(ctx, call.token)
+		return p.call(ctx, h.core, call.token, variables)
 	}
-	ctx, end := h.options.Watch(ctx, "Query.me")
+	ctx, end := h.options.Watch(ctx, p.field)
 	code := internal.Code // of a panic
 	defer func() { end(code) }()
-	user, err = h.core.Me(ctx, call.token)
+	data, err = p.call(ctx, h.core, call.token, variables)
 	code = codeOf(err)
-	return user, err
+	return data, err
 }
 
 // errors appends the member errors, if there are any, and notes the first one's code.

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,57 @@ func TestPlan(t *testing.T) {
 		}
 		if d.plans[d.ast.Operations[0]] == nil && costs[f.Name] < 20 {
 			t.Errorf("%s has no plan, and does not cost as what needs a call of its own", text)
+		}
+	}
+}
+
+// A planned mutation gives the core what gqlgen would give it, and answers as that does.
+func TestPlannedMutations(t *testing.T) {
+	t.Parallel()
+	const user = `user { id nickname avatar { url } createdAt }`
+	const tokens = `tokens { __typename accessToken accessTokenExpiresAt refreshToken r: refreshTokenExpiresAt }`
+	for _, c := range []struct{ head, field, arguments, selection, variables string }{
+		{``, `login`, `(input: {code: "c"})`, `created ` + user + tokens, `{}`},
+		{`($in: LoginInput!)`, `login`, `(input: $in)`, tokens, `{"in": {"code": "c", "requestId": "r", "appId": null}}`},
+		{`($in: LoginInput! = {code: "d"})`, `login`, `(input: $in)`, user, `{}`},
+		{`($code: String!, $device: String)`, `login`, `(input: {code: $code, device: $device})`, `...L`, `{"code": "c"}`},
+		{``, `refreshSession`, `(input: {refreshToken: "r"})`, `__typename ` + tokens, `{}`},
+		{`($in: RefreshSessionInput!)`, `refreshSession`, `(input: $in)`, tokens, `{"in": {"refreshToken": "s"}}`},
+		{``, `updateProfile`, `(input: {nickname: null, gender: OTHER, preferences: {n: 1.50, l: [2]}})`, user, `{}`},
+		{`($in: UpdateProfileInput!)`, `updateProfile`, `(input: $in)`, user, `{"in": {
+			"nickname": "n", "gender": null, "birthday": "2001-02-03", "region": {"country": "CN", "city": null},
+			"preferences": {"n": 1.50}, "ifVersion": 3, "consent": {"purpose": "p", "policyVersion": "1", "scopes": ["NICKNAME", "GENDER"]}}}`},
+		{`($in: UpdateProfileInput!)`, `updateProfile`, `(input: $in)`, user, `{"in": {}}`},
+		{`($n: Int, $g: Gender = FEMALE)`, `updateProfile`, `(input: {ifVersion: $n, gender: $g})`, user, `{"n": null}`},
+	} {
+		fragments := ""
+		if strings.Contains(c.selection, "...L") {
+			fragments = ` fragment L on LoginPayload { created user { id } }`
+		}
+		text := func(directive string) string {
+			return `mutation M` + c.head + ` { it: ` + c.field + c.arguments + directive + ` { ` + c.selection + ` } }` + fragments
+		}
+		key, _ := json.Marshal(text(""))
+		checker := newChecker(false)
+		if d, faults := checker.check(key); faults != nil || d.plans[d.ast.Operations[0]] == nil {
+			t.Errorf("%s has no plan: %v", key, faults)
+		}
+		for _, err := range []error{nil, auth.ErrUnauthenticated, auth.ErrConflict, &auth.InvalidError{Field: "code", Reason: "empty"}} {
+			ask := func(directive string) (string, *fake) {
+				h := start(Options{})
+				h.err = err
+				body, _ := json.Marshal(map[string]any{"query": text(directive), "variables": json.RawMessage(c.variables)})
+				return scrub(h.post(t, string(body), "Authorization", "Bearer the.token")), h.fake
+			}
+			got, planned := ask("")
+			want, plain := ask(" @include(if: true)")
+			if got != want {
+				t.Errorf("%s\n got %s\nwant %s", key, got, want)
+			}
+			if !slices.Equal(planned.calls, plain.calls) || !reflect.DeepEqual(planned.login, plain.login) ||
+				!reflect.DeepEqual(planned.input, plain.input) || planned.token != plain.token || len(planned.calls) != 1 {
+				t.Errorf("%s: the core got %+v, want %+v", key, planned, plain)
+			}
 		}
 	}
 }
@@ -632,10 +684,11 @@ func TestWatch(t *testing.T) {
 	}
 	h := start(Options{Watch: watch})
 	for query, want := range map[string]string{
-		`{ me { id } }`:                                   "+Query.me -Query.me ",
-		`{ me { id sessions { id } } }`:                   "+Query.me -Query.me  +User.sessions -User.sessions ",
-		`mutation { x: logout { ended } }`:                "+Mutation.logout -Mutation.logout ",
-		`{ me @include(if: true) { avatar { status } } }`: "+Query.me -Query.me ",
+		`{ me { id } }`:                                      "+Query.me -Query.me ",
+		`{ me { id sessions { id } } }`:                      "+Query.me -Query.me  +User.sessions -User.sessions ",
+		`mutation { x: logout { ended } }`:                   "+Mutation.logout -Mutation.logout ",
+		`mutation { login(input: {code: "c"}) { created } }`: "+Mutation.login -Mutation.login ",
+		`{ me @include(if: true) { avatar { status } } }`:    "+Query.me -Query.me ",
 	} {
 		told = nil
 		h.post(t, operation(query))

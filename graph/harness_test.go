@@ -46,11 +46,16 @@ func (f *fake) called(name, token string) error {
 
 func (f *fake) Login(_ context.Context, in auth.LoginInput) (*auth.LoginPayload, error) {
 	f.login = in
-	return &auth.LoginPayload{User: f.user}, f.called("login", "")
+	return &auth.LoginPayload{Tokens: someTokens, User: f.user, Created: true}, f.called("login", "")
 }
 
-func (f *fake) RefreshSession(context.Context, auth.RefreshSessionInput) (*auth.RefreshSessionPayload, error) {
-	return &auth.RefreshSessionPayload{}, f.called("refreshSession", "")
+var someTokens = auth.Tokens{
+	AccessToken: "access", AccessTokenExpiresAt: time.Unix(1_800_000_000, 123_000_000),
+	RefreshToken: "refresh", RefreshTokenExpiresAt: time.Unix(1_900_000_000, 0),
+}
+
+func (f *fake) RefreshSession(_ context.Context, in auth.RefreshSessionInput) (*auth.RefreshSessionPayload, error) {
+	return &auth.RefreshSessionPayload{Tokens: someTokens}, f.called("refreshSession "+in.RefreshToken, "")
 }
 
 func (f *fake) Logout(_ context.Context, token string, in auth.LogoutInput) (*auth.LogoutPayload, error) {
