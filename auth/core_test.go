@@ -460,6 +460,16 @@ func (c *Core) mustLogin(t testing.TB, code string) *LoginPayload {
 	return p
 }
 
+// mustLoginTo is mustLogin where there are several apps.
+func (c *Core) mustLoginTo(t testing.TB, app, code string) *LoginPayload {
+	t.Helper()
+	p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
+	if err != nil {
+		t.Fatalf("login to %s: %v", app, err)
+	}
+	return p
+}
+
 func mustBe(t testing.TB, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {

@@ -549,20 +549,12 @@ func TestADueAccountIsNotRestoredElsewhere(t *testing.T) {
 		behind := w.replica(t)
 		w.configure = delayed
 		c := w.replica(t)
-		login := func(c *Core, app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		old := login(c, "wxone", "ming+m~1")
-		login(c, "wxtwo", "ming+m~1")
+		old := c.mustLoginTo(t, "wxone", "ming+m~1")
+		c.mustLoginTo(t, "wxtwo", "ming+m~1")
 		c.mustDelete(t, old.Tokens.AccessToken, "ming+m~2")
 		w.clock.add(24 * time.Hour)
-		next := login(c, "wxone", "ming+m~3")
-		elsewhere := login(behind, "wxtwo", "ming+m~4")
+		next := c.mustLoginTo(t, "wxone", "ming+m~3")
+		elsewhere := behind.mustLoginTo(t, "wxtwo", "ming+m~4")
 		if !next.Created || elsewhere.User.ID != next.User.ID {
 			t.Errorf("came to %s, then to %s; deleted was %s", next.User.ID, elsewhere.User.ID, old.User.ID)
 		}

@@ -288,14 +288,6 @@ func TestUnionID(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, w *world) {
 		w.apps = []string{"wxone", "wxtwo"}
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
 		events := func(p *LoginPayload) map[AuditEvent]int {
 			t.Helper()
 			audit, err := c.Audit(t.Context(), p.User)
@@ -309,27 +301,27 @@ func TestUnionID(t *testing.T) {
 			return n
 		}
 		// One person in two apps of one Open Platform account.
-		one, two := login("wxone", "ming+m~1"), login("wxtwo", "ming+m~1")
+		one, two := c.mustLoginTo(t, "wxone", "ming+m~1"), c.mustLoginTo(t, "wxtwo", "ming+m~1")
 		if one.User.ID != two.User.ID || two.Created || len(two.User.Identities) != 2 {
 			t.Errorf("users %s and %s, identities %v", one.User.ID, two.User.ID, two.User.Identities)
 		}
 		// A unionid that appears later.
-		login("wxone", "hong~1")
-		later := login("wxone", "hong+h~2")
+		c.mustLoginTo(t, "wxone", "hong~1")
+		later := c.mustLoginTo(t, "wxone", "hong+h~2")
 		if n := events(later)[UnionIDBound]; n != 1 {
 			t.Errorf("bound %d times", n)
 		}
-		if p := login("wxtwo", "hong+h~3"); p.User.ID != later.User.ID {
+		if p := c.mustLoginTo(t, "wxtwo", "hong+h~3"); p.User.ID != later.User.ID {
 			t.Error("the unionid that was bound later does not lead to the user")
 		}
 		// Two accounts that turn out to be one person: both go on.
-		a, b := login("wxone", "li~1"), login("wxtwo", "li~1")
+		a, b := c.mustLoginTo(t, "wxone", "li~1"), c.mustLoginTo(t, "wxtwo", "li~1")
 		if a.User.ID == b.User.ID {
 			t.Fatal("one user without a unionid")
 		}
-		a = login("wxone", "li+l~2")
+		a = c.mustLoginTo(t, "wxone", "li+l~2")
 		for i := range 3 {
-			if p := login("wxtwo", fmt.Sprintf("li+l~%d", 2+i)); p.User.ID != b.User.ID {
+			if p := c.mustLoginTo(t, "wxtwo", fmt.Sprintf("li+l~%d", 2+i)); p.User.ID != b.User.ID {
 				t.Fatal("an account changed hands")
 			}
 		}
@@ -553,20 +545,12 @@ func TestAUnionIDIsBoundAnewAfterAnErasure(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, w *world) {
 		w.apps = []string{"wxa", "wxb"}
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		login("wxa", "ming~1")
-		had := login("wxb", "ming+U~1")
-		login("wxa", "ming+U~2") // they know of one another
+		c.mustLoginTo(t, "wxa", "ming~1")
+		had := c.mustLoginTo(t, "wxb", "ming+U~1")
+		c.mustLoginTo(t, "wxa", "ming+U~2") // they know of one another
 		c.mustDelete(t, had.Tokens.AccessToken, "ming+U~3")
 		c.runJobs(t)
-		stays, again := login("wxa", "ming+U~4"), login("wxb", "ming+U~5")
+		stays, again := c.mustLoginTo(t, "wxa", "ming+U~4"), c.mustLoginTo(t, "wxb", "ming+U~5")
 		if again.Created || again.User.ID != stays.User.ID {
 			t.Errorf("%s in one app, %s in the other", stays.User.ID, again.User.ID)
 		}
@@ -580,22 +564,14 @@ func TestAUnionIDOfANewUserAfterAnErasure(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, w *world) {
 		w.apps = []string{"wxa", "wxb"}
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		login("wxa", "ming~1")
-		had := login("wxb", "ming+U~1")
-		login("wxa", "ming+U~2")
+		c.mustLoginTo(t, "wxa", "ming~1")
+		had := c.mustLoginTo(t, "wxb", "ming+U~1")
+		c.mustLoginTo(t, "wxa", "ming+U~2")
 		c.mustDelete(t, had.Tokens.AccessToken, "ming+U~3")
 		c.runJobs(t)
-		next := login("wxb", "ming+U~4")
+		next := c.mustLoginTo(t, "wxb", "ming+U~4")
 		for _, code := range []string{"ming+U~5", "ming+U~6"} {
-			stays := login("wxa", code)
+			stays := c.mustLoginTo(t, "wxa", code)
 			me, err := c.Me(t.Context(), next.Tokens.AccessToken)
 			if err != nil || !slices.Equal(stays.User.OtherAccounts, []string{next.User.ID}) || !slices.Equal(me.OtherAccounts, []string{stays.User.ID}) {
 				t.Errorf("they know of %v and %v, %v", stays.User.OtherAccounts, me.OtherAccounts, err)

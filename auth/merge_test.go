@@ -90,18 +90,10 @@ func TestTwoAccountsOfOnePerson(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, w *world) {
 		w.apps = []string{testApp, "wxtwo", "wxthree"}
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
 		var accounts []*LoginPayload
 		for i, app := range w.apps {
-			login(app, fmt.Sprintf("li~0%d", i))
-			accounts = append(accounts, login(app, fmt.Sprintf("li+l~1%d", i)))
+			c.mustLoginTo(t, app, fmt.Sprintf("li~0%d", i))
+			accounts = append(accounts, c.mustLoginTo(t, app, fmt.Sprintf("li+l~1%d", i)))
 		}
 		others := func(p *LoginPayload) int {
 			t.Helper()
@@ -124,7 +116,7 @@ func TestTwoAccountsOfOnePerson(t *testing.T) {
 		merge(accounts[1], testApp, "li+l~2")
 		merge(accounts[2], testApp, "li+l~3") // before the job of the first has run
 		for i, app := range w.apps {
-			if p := login(app, fmt.Sprintf("li+l~4%d", i)); p.User.ID != accounts[2].User.ID {
+			if p := c.mustLoginTo(t, app, fmt.Sprintf("li+l~4%d", i)); p.User.ID != accounts[2].User.ID {
 				t.Errorf("%s leads to another account", app)
 			}
 		}

@@ -254,23 +254,15 @@ func TestMergesInAChain(t *testing.T) {
 		store := &stumblesOnce{}
 		w.wrapStore = func(s drivers.Store) drivers.Store { store.Store = s; return store }
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
 		merge := func(by *LoginPayload, code string) {
 			t.Helper()
 			if _, err := c.MergeAccount(t.Context(), by.Tokens.AccessToken, MergeAccountInput{Code: code}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		first := login("wxa", "anna+U~1")
-		login("wxb", "anna+U~2")
-		second, third := login("wxa", "bert~1"), login("wxa", "carl~1")
+		first := c.mustLoginTo(t, "wxa", "anna+U~1")
+		c.mustLoginTo(t, "wxb", "anna+U~2")
+		second, third := c.mustLoginTo(t, "wxa", "bert~1"), c.mustLoginTo(t, "wxa", "carl~1")
 		merge(second, "anna+U~3")
 		merge(third, "bert~2")
 		store.mu.Lock()
@@ -279,7 +271,7 @@ func TestMergesInAChain(t *testing.T) {
 		c.runJobs(t)
 		w.clock.add(2 * time.Second)
 		c.runJobs(t)
-		if p := login("wxb", "anna+U~4"); p.Created || p.User.ID != third.User.ID {
+		if p := c.mustLoginTo(t, "wxb", "anna+U~4"); p.Created || p.User.ID != third.User.ID {
 			t.Errorf("came to %s, want %s", p.User.ID, third.User.ID)
 		}
 		if n := len(w.records(t, kindUsers)); n != 1 {

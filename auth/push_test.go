@@ -167,17 +167,9 @@ func TestPushOfAClosedWeChatAccount(t *testing.T) {
 		w.apps = []string{testApp, "wxtwo"}
 		w.configure = func(config *Config) { config.DeletionDelay = time.Hour }
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		one := login(testApp, "ming+m~1")
-		two := login("wxtwo", "ming+m~2")
-		other := login("wxtwo", "hong+h~1")
+		one := c.mustLoginTo(t, testApp, "ming+m~1")
+		two := c.mustLoginTo(t, "wxtwo", "ming+m~2")
+		other := c.mustLoginTo(t, "wxtwo", "hong+h~1")
 		if _, err := c.MergeAccount(t.Context(), one.Tokens.AccessToken, MergeAccountInput{Code: "hong+h~2", AppID: ptr("wxtwo")}); err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +177,7 @@ func TestPushOfAClosedWeChatAccount(t *testing.T) {
 		_ = other
 		w.push(t, c, Push{Event: PushCancelled, OpenID: testApp + "-ming", ID: "1"})
 		w.push(t, c, Push{Event: PushCancelled, OpenID: testApp + "-ming", ID: "2"})
-		heir := login("wxtwo", "hong+h~3")
+		heir := c.mustLoginTo(t, "wxtwo", "hong+h~3")
 		if u := heir.User; u.ID != one.User.ID || len(u.Identities) != 1 {
 			t.Errorf("the other's account has become %+v", u)
 		}

@@ -71,19 +71,11 @@ func TestAClosedWeChatAccountHasNoSessions(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, w *world) {
 		w.apps = []string{testApp, "wxtwo"}
 		c := w.replica(t)
-		login := func(app, code string) *LoginPayload {
-			t.Helper()
-			p, err := c.Login(t.Context(), LoginInput{Code: code, AppID: &app})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		login(testApp, "hong~1")
-		ming := login(testApp, "ming~1")
+		c.mustLoginTo(t, testApp, "hong~1")
+		ming := c.mustLoginTo(t, testApp, "ming~1")
 		c.mustMerge(t, ming.Tokens.AccessToken, "hong~2")
 		c.runJobs(t)
-		hong, old, other := login(testApp, "hong~3"), login(testApp, "hong~4"), login("wxtwo", "hong~5")
+		hong, old, other := c.mustLoginTo(t, testApp, "hong~3"), c.mustLoginTo(t, testApp, "hong~4"), c.mustLoginTo(t, "wxtwo", "hong~5")
 		if hong.User.ID != ming.User.ID || other.User.ID == ming.User.ID {
 			t.Fatal("not merged as it should be")
 		}
