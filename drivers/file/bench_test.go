@@ -67,3 +67,50 @@ func BenchmarkCommit(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
 }
+
+// BenchmarkScan looks for the sessions of one user among 10,000, which lie in the
+// database, or in the journal and not there yet.
+func BenchmarkScan(b *testing.B) {
+	for _, where := range []string{"database", "journal"} {
+		b.Run(where, func(b *testing.B) {
+			dir := b.TempDir()
+			s, err := file.OpenStore(b.Context(), at(dir))
+			if err != nil {
+				b.Fatal(err)
+			}
+			const n = 10_000
+			user := func(i int) string { return fmt.Sprintf("u%07d.", i*7919%n) }
+			var ops []drivers.Op
+			for i := range n {
+				ops = append(ops, drivers.Create(drivers.Key{Kind: "sessions", ID: user(i) + "s"}, json.RawMessage(`{"a":1}`), time.Time{}))
+				if len(ops) == drivers.MaxOps {
+					if err := s.Commit(b.Context(), ops...); err != nil {
+						b.Fatal(err)
+					}
+					ops = ops[:0]
+				}
+			}
+			if where == "database" {
+				s.Close()
+				if s, err = file.OpenStore(b.Context(), at(dir)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			defer s.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; b.Loop(); i++ {
+				found := 0
+				for _, err := range s.Scan(b.Context(), "sessions", user(i%n), "") {
+					if err != nil {
+						b.Fatal(err)
+					}
+					found++
+				}
+				if found != 1 {
+					b.Fatalf("%d sessions", found)
+				}
+			}
+		})
+	}
+}

@@ -4,19 +4,22 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"os"
+	"fmt"
+	"io/fs"
 	"slices"
+	"strings"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 )
 
 const (
 	// journalSize is how long a journal grows, in bytes, before the database gets
-	// what it has; so much is in memory twice at the most, and a start after a crash
-	// takes that in.
+	// what it has.
 	journalSize = 4 << 20
-	// maxJournals is how many times that one grows while the database cannot take in
-	// the one before.
+	// maxJournals is how many times that one grows while the database does not get on
+	// with the one before. Twice as much is in memory at most, and is what a start
+	// after a crash may have to take in.
 	maxJournals = 4
 	// checkpointChunk is how many records one transaction of the database takes in:
 	// bbolt keeps all pages that it changes in memory.
@@ -37,7 +40,7 @@ func readMark(db *bbolt.DB) (m mark, ok bool, err error) {
 		}
 		v := b.Get(markKey)
 		if len(v) != 24 {
-			return ErrDamaged
+			return fmt.Errorf("%s is %w", db.Path(), ErrDamaged)
 		}
 		copy(m.store[:], v)
 		m.journal, m.batch, ok = binary.BigEndian.Uint64(v[8:]), binary.BigEndian.Uint64(v[16:]), true
@@ -67,9 +70,9 @@ func markOf(db *bbolt.DB) (mark, error) {
 
 // takeIn puts a layer into the database, which then is at m. A part of it may be
 // there after an error or a crash: that does no harm, for whoever reads looks into
-// the layer first, and the journal still has it.
+// the layer first, and the journals still have it.
 func (s *store) takeIn(l layer, m mark) error {
-	for chunk := range slices.Chunk(l.sorted(), checkpointChunk) {
+	for chunk := range slices.Chunk(l.changes(), checkpointChunk) {
 		if err := s.update(func(tx *bbolt.Tx) error { return putAll(tx, chunk) }); err != nil {
 			return err
 		}
@@ -77,23 +80,23 @@ func (s *store) takeIn(l layer, m mark) error {
 	return s.update(m.write)
 }
 
-func putAll(tx *bbolt.Tx, all []write) error {
-	for _, w := range all {
-		b := tx.Bucket([]byte(w.kind))
-		if b == nil && w.value == nil {
+func putAll(tx *bbolt.Tx, all []change) error {
+	for _, c := range all {
+		b := tx.Bucket([]byte(c.key.Kind))
+		if b == nil && c.value == nil {
 			continue
 		}
 		if b == nil {
 			var err error
-			if b, err = tx.CreateBucket([]byte(w.kind)); err != nil {
+			if b, err = tx.CreateBucket([]byte(c.key.Kind)); err != nil {
 				return err
 			}
 		}
 		var err error
-		if w.value == nil {
-			err = b.Delete([]byte(w.id))
+		if c.value == nil {
+			err = b.Delete([]byte(c.key.ID))
 		} else {
-			err = b.Put([]byte(w.id), w.value)
+			err = b.Put([]byte(c.key.ID), c.value)
 		}
 		if err != nil {
 			return err
@@ -118,19 +121,23 @@ func (s *store) update(f func(*bbolt.Tx) error) error {
 
 // settle sees to it that the journal does not grow for ever: from journalSize on, its
 // commits go to the database, in the background, and the next journal begins. An
-// error means that there is too much already that the database could not take in.
-// It is for the committer alone.
+// error says that nothing more may be committed: the disk failed, or it is full and
+// too much waits already. It is for the committer alone.
 func (s *store) settle() error {
 	long := s.journal.size >= maxJournals*s.journalSize
 	var failed error
-	if s.moving != nil {
-		if !long && len(s.moving) == 0 {
-			return nil // it is on its way
-		}
+	switch {
+	case s.moving == nil:
+	case len(s.moving) == 0 && !long:
+		return nil // it is on its way
+	default:
 		failed = <-s.moving
 		s.moving = nil
 	}
-	if failed != nil || s.journal.size >= s.journalSize {
+	if broken := s.broken.Load(); broken != nil {
+		return *broken
+	}
+	if s.older != nil || s.journal.size >= s.journalSize {
 		s.move()
 	}
 	if long {
@@ -139,16 +146,15 @@ func (s *store) settle() error {
 	return nil
 }
 
-// move begins to take the older layer into the database: the one that could not be
-// taken in, or the newer one, which then becomes the older.
+// move begins to take the older layer into the database: the one that it could not
+// take in before, or the newer one, which then becomes the older.
 func (s *store) move() {
 	if s.older == nil {
-		to := mark{s.journal.store, s.journal.number, s.batch}
+		s.olderMark = mark{s.journal.store, s.journal.number, s.batch}
 		s.journal.next()
 		s.mu.Lock()
 		s.older, s.newer = s.newer, layer{}
 		s.mu.Unlock()
-		s.olderMark = to
 	}
 	older, to, moving := s.older, s.olderMark, make(chan error, 1)
 	s.moving = moving
@@ -158,11 +164,28 @@ func (s *store) move() {
 			s.mu.Lock()
 			s.older = nil
 			s.mu.Unlock()
-			// One that stays is removed at the next start.
-			_ = os.Remove(journalPath(s.journal.dir, to.journal))
-		} else if !full(err) {
+			s.journal.forget(to.journal)
+		} else if !databaseFull(err) {
 			s.fail(err)
 		}
 		moving <- err
 	}()
+}
+
+// full reports whether err says that there is no space, which leaves what is on
+// the disk as it was.
+func full(err error) bool {
+	return slices.ContainsFunc(noSpace, func(no error) bool { return errors.Is(err, no) })
+}
+
+var noSpace = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
+
+// databaseFull is full for an error of bbolt's, from which that recovers: of a write,
+// or of the file's growth, which it puts into words. A failed fdatasync is another
+// thing.
+func databaseFull(err error) bool {
+	var write *fs.PathError
+	return errors.As(err, &write) && full(write) || slices.ContainsFunc(noSpace, func(no error) bool {
+		return strings.HasPrefix(err.Error(), "file ") && strings.HasSuffix(err.Error(), no.Error())
+	})
 }

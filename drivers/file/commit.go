@@ -2,10 +2,8 @@ package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -85,9 +83,7 @@ func (s *store) commitAll() {
 		clear(batch)
 	}
 	s.finish()
-	if s.journal.file != nil {
-		s.journal.file.Close()
-	}
+	s.journal.close()
 }
 
 // finish takes all there is into the database: then the folder is without journals.
@@ -111,7 +107,7 @@ func (s *store) write(batch []*commit) []error {
 	if len(batch) == 0 { // all withdrawn
 		return answers
 	}
-	if err := s.record(batch, answers); err != nil {
+	if err := s.carryOut(batch, answers); err != nil {
 		// Also for those that conflict: perhaps only with one that now failed.
 		for i := range answers {
 			answers[i] = fmt.Errorf("commit: %w", err)
@@ -120,37 +116,37 @@ func (s *store) write(batch []*commit) []error {
 	return answers
 }
 
-// record is write; an error is that of all.
-func (s *store) record(batch []*commit, answers []error) error {
-	if err := s.broken.Load(); err != nil {
-		return *err
-	}
+// carryOut gives those of a batch that may not be carried out their answers, and
+// carries out the others. An error means that none is carried out.
+func (s *store) carryOut(batch []*commit, answers []error) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	staged, number := layer{}, s.batch+1
+	staged, number := map[drivers.Key][]byte{}, s.batch+1
 	frame, err := s.stage(batch, answers, staged, number)
 	if err != nil || len(staged) == 0 {
 		return err
 	}
-	if err := s.journal.append(frame); err != nil {
-		if !full(err) {
+	if intact, err := s.journal.append(frame); err != nil {
+		if !intact {
 			return s.fail(err)
 		}
 		return err
 	}
 	s.batch = number
 	s.mu.Lock()
-	s.newer.add(staged)
+	for k, v := range staged {
+		s.newer.put(k, v)
+	}
 	s.mu.Unlock()
 	return nil
 }
 
 // stage checks a batch, puts into staged what those of its commits write that may be
 // carried out, and returns the frame of it. The others get their answers.
-func (s *store) stage(batch []*commit, answers []error, staged layer, number uint64) (frame []byte, err error) {
+func (s *store) stage(batch []*commit, answers []error, staged map[drivers.Key][]byte, number uint64) (frame []byte, err error) {
 	s.mu.RLock()
-	older := s.older
+	older := s.older // may be dropped meanwhile; newer is the committer's
 	r, err := s.readers.take()
 	s.mu.RUnlock()
 	if err != nil {
@@ -158,12 +154,17 @@ func (s *store) stage(batch []*commit, answers []error, staged layer, number uin
 	}
 	defer s.readers.give(r)
 	stored := func(k drivers.Key) []byte {
-		for _, l := range [...]layer{staged, s.newer, older} {
-			if v, ok := l.get(k); ok {
-				return v
-			}
+		v, ok := staged[k]
+		if !ok {
+			v, ok = s.newer.get(k)
 		}
-		return r.get(k)
+		if !ok {
+			v, ok = older.get(k)
+		}
+		if !ok {
+			v = r.get(k)
+		}
+		return v
 	}
 	stamp := newStamp(s.epoch, number)
 	s.frame = beginFrame(s.frame[:0], number)
@@ -172,15 +173,15 @@ func (s *store) stage(batch []*commit, answers []error, staged layer, number uin
 			continue
 		}
 		for _, op := range c.ops {
-			w := write{kind: op.Key.Kind, id: op.Key.ID}
+			var v []byte
 			if op.Data != nil {
-				w.value = encode(stamp, op)
+				v = encode(stamp, op)
 			}
-			staged.put(w)
-			s.frame = appendWrite(s.frame, w)
+			staged[op.Key] = v
+			s.frame = appendChange(s.frame, change{op.Key, v})
 		}
 	}
-	return endFrame(s.frame), nil
+	return s.frame, nil
 }
 
 // check looks whether ops may be carried out on what is stored.
@@ -207,10 +208,4 @@ func (s *store) fail(err error) error {
 	err = fmt.Errorf("the disk failed, restart to find out what is on it: %w", err)
 	s.broken.CompareAndSwap(nil, &err)
 	return err
-}
-
-// full reports whether err says that there is no space, which leaves what is on
-// the disk as it was.
-func full(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

@@ -11,7 +11,8 @@
 // an error. Store and objects may share one PATH; the core's secret lies there too.
 //
 //	PATH/store.db    the records (bbolt)
-//	PATH/journal-N   commits that store.db has not got yet; none after Close
+//	PATH/journal-N   commits that store.db has not got yet; none after Close, unless
+//	                 the disk was full or failed
 //	PATH/objects/    the objects
 //	PATH/secret      see Secret
 //
@@ -27,16 +28,16 @@
 // A Commit that returned nil has been fsynced, to a journal; commits that wait for
 // the disk at the same time share one fsync. No Get or Scan sees one before that.
 // The database gets what is in a journal in the background, when that has 4 MiB, and
-// at Close; after a crash, the next process gives it what it finds. What a crash
-// cannot have left, such as a journal of another store, is ErrDamaged and is not
-// touched.
+// at Close; after a crash, the next process gives it what it finds. A journal that no
+// crash can have left so, or of another store, is ErrDamaged; it is not touched, and
+// neither is one of a newer release.
 //
 // When the disk fails, nobody knows what is on it, and asking again tells the
 // operating system's hopes, not the disk's contents. So after an error of the
 // disk, other than that it is full, every method of the store returns that error
 // until the store is opened anew. A full disk fails single commits only: those that
-// the journal has no room for, and all while the database cannot take in 16 MiB that
-// wait for it.
+// the journal has no room for, and, when the database cannot take in the journal
+// before, those after 16 MiB more.
 //
 // A record is dropped an hour or more, usually within two, after it expired.
 // Folders of objects stay when the last object in them is gone.

@@ -11,35 +11,38 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // A journal is a file of commits that are not in the database yet. To append to it
 // is one write and one fsync of one place on the disk; a transaction of bbolt writes
 // a page for each record and has two fsyncs. Journals are numbered: the store appends
-// to the newest, and removes one when the database has all of it.
+// to the newest, and removes one when the database has all of it. It begins with
 //
 //	22 bytes  "miniprofile journal 1\n"
 //	8 bytes   the store's id
 //	8 bytes   the journal's number, big endian
 //
-// and then a frame for each batch of commits:
+// which is fsynced first, and then has a frame for each batch of commits:
 //
 //	4 bytes   frameMark
 //	4 bytes   length of the body, big endian
-//	4 bytes   CRC-32C of the body
-//	body      8 bytes number of the batch, big endian; for each record that is
-//	          written: kind, ID, and either 0 for its deletion, or 1 and its stored
-//	          form; each of the three after its length, as a uvarint
+//	4 bytes   CRC-32C of the journal's first 38 bytes and the body
+//	body      8 bytes number of the batch, big endian, one more than that before; for
+//	          each record that is written: kind, ID, and its stored form, or nothing
+//	          for its deletion; each of the three after its length, as a uvarint
 //
 // A crash leaves at most one frame that is not whole, the last, and nobody was told
-// that it is there. So one that is not whole and has a whole one after it is damage.
+// that it is there; its number is given again. A whole one after it, or a number that
+// is missing, is damage.
 const (
 	journalName  = "journal-"
-	journalMagic = "miniprofile journal 1\n"
+	journalForms = "miniprofile journal "
+	journalMagic = journalForms + "1\n"
 	frameMark    = "\xffmpj" // stands in no record: 0xff is not UTF-8
 	journalHead  = len(journalMagic) + 8 + 8
 	frameHead    = len(frameMark) + 4 + 4
-	frameLeast   = 8 // zeros would be a frame of nothing: the CRC-32C of nothing is 0
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -51,9 +54,28 @@ type mark struct {
 	batch   uint64  // the newest batch that is
 }
 
+func journalPath(dir string, number uint64) string {
+	return filepath.Join(dir, journalName+strconv.FormatUint(number, 10))
+}
+
+// journals returns the numbers of the journals in a folder, in order.
+func journals(dir string) (numbers []uint64, err error) {
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		text, ok := strings.CutPrefix(f.Name(), journalName)
+		number, err := strconv.ParseUint(text, 10, 64)
+		if ok && err == nil && text == strconv.FormatUint(number, 10) {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, err
+}
+
 // journal is the one that is written. Its file is made with the first frame.
 type journal struct {
 	dir    string
+	folder *os.File // dir, to sync it
 	store  [8]byte
 	number uint64
 	file   *os.File
@@ -61,57 +83,39 @@ type journal struct {
 	sync   func(*os.File) error // os.File.Sync; tests put a failing disk here
 }
 
-func journalPath(dir string, number uint64) string {
-	return filepath.Join(dir, journalName+strconv.FormatUint(number, 10))
-}
-
-// append makes a frame durable. After an error that is full, the journal is as it
-// was; after any other, nobody knows.
-func (j *journal) append(frame []byte) error {
+// append makes a frame durable. After an error, intact says that the journal surely
+// is as it was.
+func (j *journal) append(frame []byte) (intact bool, err error) {
 	if j.file == nil {
-		if err := j.create(); err != nil {
-			return err
+		if intact, err := j.create(); err != nil {
+			return intact, err
 		}
 	}
-	_, err := j.file.Write(frame)
-	if err == nil {
+	endFrame(frame, crc32.Checksum(journalHeader(j.store, j.number), castagnoli))
+	if _, err = j.file.Write(frame); err == nil {
 		err = j.sync(j.file)
 	}
-	if err == nil {
-		j.size += int64(len(frame))
-		return nil
+	if err != nil {
+		return full(err) && j.file.Truncate(j.size) == nil && j.file.Sync() == nil, err
 	}
-	return j.undo(err, j.file.Truncate(j.size), j.file.Sync())
+	j.size += int64(len(frame))
+	return true, nil
 }
 
-// undo returns the error err, from which the journal has recovered unless one of
-// failed is an error too.
-func (j *journal) undo(err error, failed ...error) error {
-	if failed := errors.Join(failed...); failed != nil {
-		return errors.New(err.Error() + "; " + failed.Error()) // full no more
-	}
-	return err
-}
-
-func (j *journal) create() error {
+func (j *journal) create() (intact bool, err error) {
 	path := journalPath(j.dir, j.number)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return true, err
 	}
-	_, err = f.Write(journalHeader(j.store, j.number))
-	if err == nil {
-		err = errors.Join(j.sync(f), syncFolder(j.dir))
+	if _, err = f.Write(journalHeader(j.store, j.number)); err == nil {
+		err = errors.Join(j.sync(f), j.sync(j.folder))
 	}
 	if err != nil {
-		return j.undo(err, f.Close(), os.Remove(path))
+		return full(err) && f.Close() == nil && os.Remove(path) == nil, err
 	}
 	j.file, j.size = f, int64(journalHead)
-	return nil
-}
-
-func journalHeader(store [8]byte, number uint64) []byte {
-	return binary.BigEndian.AppendUint64(append([]byte(journalMagic), store[:]...), number)
+	return true, nil
 }
 
 // next ends the journal and begins the one after it.
@@ -120,50 +124,72 @@ func (j *journal) next() {
 	j.number, j.file, j.size = j.number+1, nil, 0
 }
 
+// close ends the journal.
+func (j *journal) close() {
+	if j.file != nil {
+		j.file.Close()
+	}
+	j.folder.Close()
+}
+
+// forget removes the journals up to a number. One that stays is removed another time.
+func (j *journal) forget(upTo uint64) {
+	numbers, _ := journals(j.dir)
+	for _, number := range numbers {
+		if number <= upTo {
+			_ = os.Remove(journalPath(j.dir, number))
+		}
+	}
+}
+
+func journalHeader(store [8]byte, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte(journalMagic), store[:]...), number)
+}
+
 // beginFrame begins the frame of a batch in b, with room for its head.
 func beginFrame(b []byte, batch uint64) []byte {
 	b = append(b, make([]byte, frameHead)...)
 	return binary.BigEndian.AppendUint64(b, batch)
 }
 
-func appendWrite(b []byte, w write) []byte {
-	field := func(s int) { b = binary.AppendUvarint(b, uint64(s)) }
-	field(len(w.kind))
-	b = append(b, w.kind...)
-	field(len(w.id))
-	b = append(b, w.id...)
-	if w.value == nil {
-		return append(b, 0)
-	}
-	field(len(w.value))
-	return append(b, w.value...)
+func appendChange(b []byte, c change) []byte {
+	b = append(binary.AppendUvarint(b, uint64(len(c.key.Kind))), c.key.Kind...)
+	b = append(binary.AppendUvarint(b, uint64(len(c.key.ID))), c.key.ID...)
+	return append(binary.AppendUvarint(b, uint64(len(c.value))), c.value...)
 }
 
-// endFrame fills in the head of the frame that b is.
-func endFrame(b []byte) []byte {
+// endFrame fills in the head of the frame that b is. seed is the checksum of the
+// journal's header.
+func endFrame(b []byte, seed uint32) {
 	copy(b, frameMark)
 	body := b[frameHead:]
 	binary.BigEndian.PutUint32(b[4:], uint32(len(body)))
-	binary.BigEndian.PutUint32(b[8:], crc32.Checksum(body, castagnoli))
-	return b
+	binary.BigEndian.PutUint32(b[8:], crc32.Update(seed, castagnoli, body))
 }
 
-// cutFrame returns the body of the frame that data begins with, and what is after it.
-func cutFrame(data []byte) (body, rest []byte, ok bool) {
+// cutFrame returns the body of the frame that data begins with, if it is whole.
+func cutFrame(data []byte, seed uint32) (body []byte, ok bool) {
 	if len(data) < frameHead || string(data[:4]) != frameMark {
-		return nil, nil, false
+		return nil, false
 	}
 	size := int64(binary.BigEndian.Uint32(data[4:]))
-	if size < frameLeast || size > int64(len(data)-frameHead) {
-		return nil, nil, false
+	if size < 8 || size > int64(len(data)-frameHead) {
+		return nil, false
 	}
-	body, rest = data[frameHead:frameHead+int(size)], data[frameHead+int(size):]
-	return body, rest, crc32.Checksum(body, castagnoli) == binary.BigEndian.Uint32(data[8:])
+	body = data[frameHead : frameHead+int(size)]
+	return body, crc32.Update(seed, castagnoli, body) == binary.BigEndian.Uint32(data[8:])
 }
 
-// parseFrame reads the body of a frame into l.
-func parseFrame(l layer, body []byte) (batch uint64, err error) {
-	batch, body = binary.BigEndian.Uint64(body), body[8:]
+// The ways in which a journal is damaged.
+var (
+	errNotWhole = fmt.Errorf("not whole: %w", ErrDamaged)
+	errForeign  = fmt.Errorf("of another store: %w", ErrDamaged)
+	errMissing  = fmt.Errorf("what comes before it is missing: %w", ErrDamaged)
+	errFrame    = fmt.Errorf("a frame says nothing: %w", ErrDamaged)
+)
+
+// parseFrame reads what a body has, after the number of its batch, into l.
+func parseFrame(l layer, body []byte) (err error) {
 	field := func() []byte {
 		size, n := binary.Uvarint(body)
 		if n <= 0 || size > uint64(len(body)-n) {
@@ -174,100 +200,103 @@ func parseFrame(l layer, body []byte) (batch uint64, err error) {
 		body = body[n+int(size):]
 		return f
 	}
-	for len(body) > 0 && err == nil {
-		w := write{kind: string(field()), id: string(field())}
-		if v := field(); len(v) > 0 {
-			if failed := checkHeader(v); failed != nil {
-				return 0, failed
-			}
-			w.value = v
+	for len(body) > 0 {
+		k, v := drivers.Key{Kind: string(field()), ID: string(field())}, field()
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			l.put(w)
+		if len(v) == 0 {
+			v = nil
+		} else if err := checkHeader(v); err != nil {
+			return err
 		}
+		l.put(k, v)
 	}
-	return batch, err
+	return nil
 }
 
-var errFrame = errors.New("a frame that is whole says nothing")
-
-// parseJournal reads a journal into l, as far as it is whole, and returns the number
-// of its last batch, or 0. What comes after is what a crash has left, or an error.
-func parseJournal(l layer, data []byte, number uint64, store [8]byte) (batch uint64, whole bool, err error) {
-	if !bytes.HasPrefix(data, journalHeader(store, number)) {
-		return 0, false, tornOff(data)
+// parseJournal reads the journal that comes after m into l, as far as it is whole, and
+// returns the mark of a database that has it too.
+func parseJournal(l layer, data []byte, m mark) (after mark, err error) {
+	after = mark{m.store, m.journal + 1, m.batch}
+	header := journalHeader(after.store, after.journal)
+	if !bytes.HasPrefix(data, header) {
+		return after, tornHeader(data, header)
 	}
-	for data = data[journalHead:]; len(data) > 0; {
-		body, rest, ok := cutFrame(data)
+	seed := crc32.Checksum(header, castagnoli)
+	for data = data[len(header):]; len(data) > 0; {
+		body, ok := cutFrame(data, seed)
 		if !ok {
-			return batch, false, tornOff(data[1:])
+			return after, tornFrame(data[1:], seed)
 		}
-		if batch, err = parseFrame(l, body); err != nil {
-			return 0, false, err
+		if batch := binary.BigEndian.Uint64(body); batch != after.batch+1 {
+			return after, errMissing
 		}
-		data = rest
+		if err := parseFrame(l, body[8:]); err != nil {
+			return after, err
+		}
+		after.batch++
+		data = data[frameHead+len(body):]
 	}
-	return batch, true, nil
+	return after, nil
 }
 
-// tornOff returns an error when there is a whole frame in what comes after a place
-// that is not whole.
-func tornOff(data []byte) error {
+// tornHeader returns an error unless data is what a crash leaves of a journal that has
+// nothing but its header: its beginning, and perhaps zeros.
+func tornHeader(data, header []byte) error {
+	begun := 0
+	for begun < len(data) && begun < len(header) && data[begun] == header[begun] {
+		begun++
+	}
+	switch {
+	case len(bytes.Trim(data[begun:], "\x00")) == 0:
+		return nil
+	case begun >= len(journalMagic):
+		return errForeign
+	case bytes.HasPrefix(data, []byte(journalForms)):
+		return errors.New("made by a release that is newer than this one")
+	}
+	return errNotWhole
+}
+
+// tornFrame returns an error when there is a whole frame in what comes after one that
+// is not.
+func tornFrame(data []byte, seed uint32) error {
 	for {
 		i := bytes.Index(data, []byte(frameMark))
 		if i < 0 {
 			return nil
 		}
-		if _, _, ok := cutFrame(data[i:]); ok {
+		if _, ok := cutFrame(data[i:], seed); ok {
 			return errNotWhole
 		}
 		data = data[i+1:]
 	}
 }
 
-var errNotWhole = errors.New("not whole, or of another store")
-
-// replay reads the journals in dir that come after m. It returns what they have, the
-// mark of a database that has it too, and the paths of all journals there are.
-// Damage is ErrDamaged.
-func replay(dir string, m mark) (fresh layer, after mark, paths []string, err error) {
-	found, err := os.ReadDir(dir)
+// replay reads the journals in dir that come after m. It returns what they have, and
+// the mark of a database that has it too.
+func replay(dir string, m mark) (l layer, after mark, err error) {
+	numbers, err := journals(dir)
 	if err != nil {
-		return nil, m, nil, err
+		return nil, m, err
 	}
-	var numbers []uint64
-	for _, f := range found {
-		if text, ok := strings.CutPrefix(f.Name(), journalName); ok {
-			if number, err := strconv.ParseUint(text, 10, 64); err == nil {
-				numbers = append(numbers, number)
-			}
-		}
-	}
-	slices.Sort(numbers)
-	fresh, after = layer{}, m
-	whole := true
+	l, after = layer{}, m
 	for _, number := range numbers {
-		path := journalPath(dir, number)
-		paths = append(paths, path)
 		if number <= m.journal {
 			continue // a crash came between the last commit of the database and the removal
 		}
-		switch { // what has a successor was acknowledged to its end
-		case number != after.journal+1:
-			return nil, m, nil, fmt.Errorf("%s has no %s%d before it: %w", path, journalName, after.journal+1, ErrDamaged)
-		case !whole:
-			return nil, m, nil, fmt.Errorf("%s: %w: %w", journalPath(dir, after.journal), errNotWhole, ErrDamaged)
-		}
+		path := journalPath(dir, number)
 		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, m, nil, err
+		switch {
+		case err != nil:
+			return nil, m, err
+		case number != after.journal+1:
+			return nil, m, fmt.Errorf("%s: %w", path, errMissing)
 		}
-		after.journal = number
-		batch := uint64(0)
-		if batch, whole, err = parseJournal(fresh, data, number, m.store); err != nil {
-			return nil, m, nil, fmt.Errorf("%s: %w: %w", path, err, ErrDamaged)
+		if after, err = parseJournal(l, data, after); err != nil {
+			return nil, m, fmt.Errorf("%s: %w", path, err)
 		}
-		after.batch = max(after.batch, batch)
 	}
-	return fresh, after, paths, nil
+	return l, after, nil
 }

@@ -1,65 +1,76 @@
 package file
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/btree"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
-// layer has what was committed and is not in the database yet: by kind and ID the
-// stored forms, nil where a record was deleted. Forms are replaced, never changed.
-type layer map[string]map[string][]byte
-
-// write is what a commit does to one record: value is its stored form, or nil.
-type write struct {
-	kind, id string
-	value    []byte
-}
+// layer has what was committed and is not in the database yet: by kind and ID, in
+// the order of the IDs, the stored forms, nil where a record was deleted. Forms are
+// replaced, never changed.
+type layer map[string]*btree.Map[string, []byte]
 
 func (l layer) get(k drivers.Key) (v []byte, ok bool) {
-	v, ok = l[k.Kind][k.ID]
-	return v, ok
-}
-
-func (l layer) put(w write) {
-	ids := l[w.kind]
+	ids := l[k.Kind]
 	if ids == nil {
-		ids = map[string][]byte{}
-		l[w.kind] = ids
+		return nil, false
 	}
-	ids[w.id] = w.value
+	return ids.Get(k.ID)
 }
 
-// add puts all of over over what is there.
-func (l layer) add(over layer) {
-	for kind, ids := range over {
-		for id, v := range ids {
-			l.put(write{kind, id, v})
-		}
+func (l layer) put(k drivers.Key, v []byte) {
+	ids := l[k.Kind]
+	if ids == nil {
+		ids = new(btree.Map[string, []byte])
+		l[k.Kind] = ids
 	}
+	ids.Set(k.ID, v)
 }
 
-// find adds to found what the layer has of those that a Scan asks for.
-func (l layer) find(found map[string][]byte, kind, prefix, after string) {
-	for id, v := range l[kind] {
-		if id > after && strings.HasPrefix(id, prefix) {
-			found[id] = v
-		}
+// find adds to found what the layer has of those that a Scan asks for, at most the
+// first chunkRecords of them; where there are more, end is the last one's ID.
+func (l layer) find(found map[string][]byte, kind, prefix, after string) (end string, more bool) {
+	ids := l[kind]
+	if ids == nil {
+		return "", false
 	}
-}
-
-// sorted returns all there is in the order in which the database keeps it.
-func (l layer) sorted() []write {
-	var all []write
-	for kind, ids := range l {
-		for id, v := range ids {
-			all = append(all, write{kind, id, v})
+	n := 0
+	ids.Ascend(max(prefix, after), func(id string, v []byte) bool {
+		if id == after {
+			return true
 		}
-	}
-	slices.SortFunc(all, func(a, b write) int {
-		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.id, b.id))
+		if !strings.HasPrefix(id, prefix) {
+			return false
+		}
+		if more = n == chunkRecords; more {
+			return false
+		}
+		found[id], end = v, id
+		n++
+		return true
 	})
+	return end, more
+}
+
+// change is what a commit does to one record: value is its stored form, or nil.
+type change struct {
+	key   drivers.Key
+	value []byte
+}
+
+// changes returns all there is in the order in which the database keeps it.
+func (l layer) changes() []change {
+	var all []change
+	for _, kind := range slices.Sorted(maps.Keys(l)) {
+		l[kind].Scan(func(id string, v []byte) bool {
+			all = append(all, change{drivers.Key{Kind: kind, ID: id}, v})
+			return true
+		})
+	}
 	return all
 }

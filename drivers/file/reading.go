@@ -31,13 +31,13 @@ func OpenStoreForReading(_ context.Context, u *url.URL) (drivers.Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	fresh, _, _, err := replay(dir, m)
+	left, _, err := replay(dir, m)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	// No committer and no sweeper: nothing comes to them.
 	return drivers.ReadOnlyStore(&store{
-		db: db, readers: readers{db: db}, newer: fresh, queue: make(chan *commit), stop: func() {},
+		db: db, readers: readers{db: db}, newer: left, queue: make(chan *commit), stop: func() {},
 	}), nil
 }
 

@@ -73,29 +73,37 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 	return s, nil
 }
 
-// recover takes in what a crash has left in journals, and begins one.
+// recover takes in what a crash has left in journals, and begins one. On a full disk,
+// it takes that in later.
 func (s *store) recover(dir string) error {
 	m, err := markOf(s.db)
 	if err != nil {
 		return err
 	}
-	fresh, after, journals, err := replay(dir, m)
+	left, after, err := replay(dir, m)
 	if err != nil {
 		return err
 	}
-	if after != m {
-		if err := s.takeIn(fresh, after); err != nil {
-			return err
-		}
-	}
-	for _, path := range journals {
-		if err := os.Remove(path); err != nil {
-			return err
-		}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
 	}
 	s.batch = after.batch
-	s.journal = journal{dir: dir, store: after.store, number: after.journal + 1, sync: (*os.File).Sync}
-	return syncFolder(dir)
+	s.journal = journal{dir: dir, folder: folder, store: m.store, number: after.journal + 1, sync: (*os.File).Sync}
+	s.journal.forget(m.journal)
+	if after.journal != m.journal {
+		s.older, s.olderMark = left, after
+		s.move()
+		err = <-s.moving
+		s.moving = nil
+	}
+	if err == nil || databaseFull(err) {
+		err = folder.Sync()
+	}
+	if err != nil {
+		folder.Close()
+	}
+	return err
 }
 
 // The errors of opening a store, beside those of the operating system.
@@ -268,47 +276,53 @@ func (s *store) chunk(ctx context.Context, kind, prefix, after string) (found []
 		return nil, "", false, err
 	}
 	defer s.gate.Leave()
-	fresh := map[string][]byte{}
+	newer := map[string][]byte{} // than the database, up to end if there are more
 	s.mu.RLock()
-	s.older.find(fresh, kind, prefix, after)
-	s.newer.find(fresh, kind, prefix, after)
+	end, beyond := s.older.find(newer, kind, prefix, after)
+	if e, more := s.newer.find(newer, kind, prefix, after); more && (!beyond || e < end) {
+		end, beyond = e, true
+	}
 	tx, err := s.db.Begin(false)
 	s.mu.RUnlock()
 	if err != nil {
 		return nil, "", false, fmt.Errorf("scan: %w", err)
 	}
 	defer tx.Rollback()
-	// First what the database has, then, as far as that goes, what is newer.
-	var all []write
+	var all []change
+	add := func(id string, v []byte) { all = append(all, change{drivers.Key{Kind: kind, ID: id}, v}) }
 	size, seen := 0, 0
 	for id, v := range walk(tx, kind, prefix, after) {
-		if more = size >= chunkBytes || seen == chunkRecords; more {
+		if beyond && string(id) > end {
+			break
+		}
+		if size >= chunkBytes || seen == chunkRecords {
+			end, beyond = last, true
 			break
 		}
 		last = string(id)
-		if _, ok := fresh[last]; !ok {
-			all = append(all, write{kind, last, v})
+		if _, ok := newer[last]; !ok {
+			add(last, v)
 		}
 		size, seen = size+len(v), seen+1
 	}
-	for id, v := range fresh {
-		if v != nil && (!more || id <= last) {
-			all = append(all, write{kind, id, v})
+	for id, v := range newer {
+		if v != nil && (!beyond || id <= end) {
+			add(id, v)
 		}
 	}
-	slices.SortFunc(all, func(a, b write) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.key.ID, b.key.ID) })
 	size = 0
-	for i, w := range all {
+	for i, c := range all {
 		if size >= chunkBytes || i == chunkRecords {
-			return found, all[i-1].id, true, nil
+			return found, all[i-1].key.ID, true, nil
 		}
-		r, err := decode(drivers.Key{Kind: kind, ID: w.id}, w.value)
+		r, err := decode(c.key, c.value)
 		if err != nil {
 			return found, "", false, fmt.Errorf("scan: %w", err)
 		}
-		found, size = append(found, r), size+len(w.value)
+		found, size = append(found, r), size+len(c.value)
 	}
-	return found, last, more, nil
+	return found, end, beyond, nil
 }
 
 // walk yields the records that a Scan would, as they are stored.

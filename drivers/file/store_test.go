@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -126,7 +128,7 @@ func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, time.Now, nil)
 	for i, part := range []string{"the head of a journal", "a frame"} {
-		s.journal.sync = func(*os.File) error { return &fullError{} }
+		s.journal.sync = func(*os.File) error { return errFull }
 		err := s.Commit(t.Context(), create(i, time.Time{}))
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("%s on a full disk: %v", part, err)
@@ -136,24 +138,57 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%s when there is space again: %v", part, err)
 		}
 	}
-	if n := count(t, s); n != 2 {
-		t.Errorf("%d records, want 2", n)
+	// What was written of a frame is gone again.
+	s.journal.sync = func(f *os.File) error { return errors.Join(f.Truncate(s.journal.size+20), errFull) }
+	if err := s.Commit(t.Context(), create(5, time.Time{})); !full(err) {
+		t.Errorf("a part of a frame: %v", err)
 	}
-	if n := count(t, open(t, crashed(t, dir), time.Now, nil)); n != 2 {
-		t.Errorf("after a crash: %d records, want 2", n)
+	s.journal.sync = (*os.File).Sync
+	if err := s.Commit(t.Context(), create(6, time.Time{})); err != nil {
+		t.Error(err)
+	}
+	if n := count(t, s); n != 3 {
+		t.Errorf("%d records, want 3", n)
+	}
+	if n := count(t, open(t, crashed(t, dir), time.Now, nil)); n != 3 {
+		t.Errorf("after a crash: %d records, want 3", n)
 	}
 }
 
-type fullError struct{}
+// errFull is what a write to a full disk returns.
+var errFull = &fs.PathError{Op: "write", Path: "store.db", Err: syscall.ENOSPC}
 
-func (*fullError) Error() string { return "write: no space left on device" }
-func (*fullError) Unwrap() error { return syscall.ENOSPC }
+// TestNoDescriptors: that a journal cannot be opened fails a commit, and not the store.
+func TestNoDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, time.Now, nil)
+	s.journal.dir = filepath.Join(dir, "missing")
+	if err := s.Commit(t.Context(), create(1, time.Time{})); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a journal that cannot be opened: %v", err)
+	}
+	s.journal.dir = dir
+	if err := s.Commit(t.Context(), create(1, time.Time{})); err != nil {
+		t.Error(err)
+	}
+}
 
 func TestFailedDisk(t *testing.T) {
 	for name, fail := range map[string]func(s *store){
 		"before the frame is safe": func(s *store) { s.journal.sync = func(*os.File) error { return syscall.EIO } },
 		"after the frame is safe": func(s *store) {
 			s.journal.sync = func(f *os.File) error { return errors.Join(f.Sync(), syscall.EIO) }
+		},
+		"before the folder is safe": func(s *store) {
+			s.journal.next() // the next frame makes a file
+			s.journal.sync = func(f *os.File) error {
+				if f == s.journal.folder {
+					return syscall.EIO
+				}
+				return f.Sync()
+			}
+		},
+		"when a part of a frame cannot be taken back": func(s *store) {
+			s.journal.sync = func(f *os.File) error { return errors.Join(f.Close(), errFull) }
 		},
 		"before a commit of the database": func(s *store) {
 			s.journalSize = 1
@@ -216,6 +251,9 @@ func TestFailedDisk(t *testing.T) {
 // that has begun.
 func TestWithdraw(t *testing.T) {
 	s := open(t, t.TempDir(), time.Now, nil)
+	if err := s.Commit(t.Context(), create(0, time.Time{})); err != nil { // makes the journal
+		t.Fatal(err)
+	}
 	begun, goOn := make(chan bool), make(chan bool)
 	s.journal.sync = func(f *os.File) error {
 		begun <- true
@@ -233,8 +271,6 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("a commit that waited and was cancelled: %v", err)
 	}
 	cancelFirst()
-	goOn <- true // the head of the journal
-	<-begun
 	goOn <- true
 	if err := <-results; err != nil {
 		t.Errorf("a commit that had begun when it was cancelled: %v", err)
@@ -264,6 +300,12 @@ func TestBatch(t *testing.T) {
 	}
 	if n := count(t, s); n != 3 {
 		t.Errorf("%d records, want 3", n)
+	}
+	s.journal.sync = func(*os.File) error { return errFull }
+	for i, err := range s.write([]*commit{{ops: []drivers.Op{create(5, time.Time{})}}, {ops: []drivers.Op{create(5, time.Time{})}}}) {
+		if !full(err) || errors.Is(err, drivers.ErrConflict) { // the second conflicts with one that was not carried out
+			t.Errorf("commit %d of a batch that failed: %v", i, err)
+		}
 	}
 	s.journal.sync = func(*os.File) error { panic("a batch of conflicts is written") }
 	if answers := s.write(batch[1:2]); !errors.Is(answers[0], drivers.ErrConflict) {
