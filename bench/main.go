@@ -4,7 +4,7 @@
 //		go run ./bench
 //
 //	  - me, against a net/http handler that answers a fixed 300 bytes;
-//	  - login (each of a new person) and updateProfile, against a net/http handler
+//	  - login (of people who come back, and of new ones) and updateProfile, against a net/http handler
 //	    that appends 1 KiB to a log and shares the fsync among those who wait;
 //	  - the memory of the idle server, and the time from its start to its first
 //	    answer, with an empty store and with many users (-users).

@@ -134,6 +134,14 @@ func object[T any](doc *ast.QueryDocument, set ast.SelectionSet, typeName string
 	}
 }
 
+// within writes a part of a value; nil where nothing writes that.
+func within[T, P any](w write[P], part func(T) P) write[T] {
+	if w == nil {
+		return nil
+	}
+	return func(b []byte, v T) []byte { return w(b, part(v)) }
+}
+
 // optional writes null, or what the pointer points to.
 func optional[T any](b []byte, v *T, w write[*T]) []byte {
 	if v == nil {
@@ -147,12 +155,9 @@ func text[T ~string](b []byte, v *T) []byte { return appendString(b, string(*v))
 func loginField(doc *ast.QueryDocument, f graphql.CollectedField) write[*auth.LoginPayload] {
 	switch f.Name {
 	case "tokens":
-		tokens := object(doc, f.Selections, "Tokens", tokensField)
-		return func(b []byte, p *auth.LoginPayload) []byte { return tokens(b, &p.Tokens) }
+		return within(object(doc, f.Selections, "Tokens", tokensField), func(p *auth.LoginPayload) *auth.Tokens { return &p.Tokens })
 	case "user":
-		if user := object(doc, f.Selections, "User", userField); user != nil {
-			return func(b []byte, p *auth.LoginPayload) []byte { return user(b, p.User) }
-		}
+		return within(object(doc, f.Selections, "User", userField), func(p *auth.LoginPayload) *auth.User { return p.User })
 	case "created":
 		return func(b []byte, p *auth.LoginPayload) []byte { return strconv.AppendBool(b, p.Created) }
 	}
@@ -160,15 +165,11 @@ func loginField(doc *ast.QueryDocument, f graphql.CollectedField) write[*auth.Lo
 }
 
 func refreshField(doc *ast.QueryDocument, f graphql.CollectedField) write[*auth.RefreshSessionPayload] {
-	tokens := object(doc, f.Selections, "Tokens", tokensField)
-	return func(b []byte, p *auth.RefreshSessionPayload) []byte { return tokens(b, &p.Tokens) }
+	return within(object(doc, f.Selections, "Tokens", tokensField), func(p *auth.RefreshSessionPayload) *auth.Tokens { return &p.Tokens })
 }
 
 func updateField(doc *ast.QueryDocument, f graphql.CollectedField) write[*auth.UpdateProfilePayload] {
-	if user := object(doc, f.Selections, "User", userField); user != nil {
-		return func(b []byte, p *auth.UpdateProfilePayload) []byte { return user(b, p.User) }
-	}
-	return nil
+	return within(object(doc, f.Selections, "User", userField), func(p *auth.UpdateProfilePayload) *auth.User { return p.User })
 }
 
 func tokensField(_ *ast.QueryDocument, f graphql.CollectedField) write[*auth.Tokens] {

@@ -154,17 +154,13 @@ func (s *store) stage(batch []*commit, answers []error, staged map[drivers.Key][
 	}
 	defer s.readers.give(r)
 	stored := func(k drivers.Key) []byte {
-		v, ok := staged[k]
-		if !ok {
-			v, ok = s.newer.get(k)
+		if v, ok := staged[k]; ok {
+			return v
 		}
-		if !ok {
-			v, ok = older.get(k)
+		if v, ok := newest(k, s.newer, older); ok {
+			return v
 		}
-		if !ok {
-			v = r.get(k)
-		}
-		return v
+		return r.get(k)
 	}
 	stamp := newStamp(s.epoch, number)
 	s.frame = beginFrame(s.frame[:0], number)

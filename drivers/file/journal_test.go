@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -116,8 +117,8 @@ func journalled(t *testing.T, commits ...int) (dir string, s *store, full *atomi
 	return crashed(t, running), s, full
 }
 
-// newest returns the number of the one thing in the store in dir, or -1.
-func newest(t *testing.T, dir string) (int, error) {
+// last returns the number of the one thing in the store in dir, or -1.
+func last(t *testing.T, dir string) (int, error) {
 	t.Helper()
 	s, err := openStore(dir, time.Now, nil)
 	if err != nil {
@@ -202,7 +203,7 @@ func TestJournals(t *testing.T) {
 				t.Error("who only reads has changed something")
 			}
 			for range 2 {
-				if got, err := newest(t, dir); err != nil || got != want {
+				if got, err := last(t, dir); err != nil || got != want {
 					t.Errorf("the newest is %d, %v, want %d", got, err, want)
 				}
 				if left := names(t, dir); !slices.Equal(left, []string{"store.db"}) {
@@ -221,7 +222,7 @@ func TestJournals(t *testing.T) {
 			if left := names(t, folder); !slices.Equal(left, []string{"store.db"}) {
 				t.Errorf("files left: %v", left)
 			}
-			if got, err := newest(t, folder); err != nil || got != want {
+			if got, err := last(t, folder); err != nil || got != want {
 				t.Errorf("the newest is %d, %v, want %d", got, err, want)
 			}
 		})
@@ -259,7 +260,7 @@ func TestTornJournal(t *testing.T) {
 					want++
 				}
 			}
-			if got, err := newest(t, dir); err != nil || got != want {
+			if got, err := last(t, dir); err != nil || got != want {
 				t.Errorf("cut off at %d of %d, then %q: the newest is %d, %v, want %d", size, len(whole), tail, got, err, want)
 			}
 		}
@@ -319,13 +320,13 @@ func TestDamagedJournal(t *testing.T) {
 		})
 	}
 	// One that the database has already is not looked at.
-	if _, err := newest(t, dir); err != nil {
+	if _, err := last(t, dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "journal-1"), []byte("whatever"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := newest(t, dir); err != nil || got != 5 || len(names(t, dir)) != 1 {
+	if got, err := last(t, dir); err != nil || got != 5 || len(names(t, dir)) != 1 {
 		t.Errorf("beside a journal that is in the database: %d, %v, %v", got, err, names(t, dir))
 	}
 }
@@ -709,6 +710,39 @@ func TestFileSizeLimit(t *testing.T) {
 			t.Errorf("after a crash: %v", err)
 		}
 		n++
+	}
+}
+
+// TestOneMoment: whoever reads begins to read the database while the layers cannot
+// change; begun before, it would miss what went from them to the database meanwhile.
+func TestOneMoment(t *testing.T) {
+	for name, reads := range map[string]func(s *store) error{
+		"Get":    func(s *store) error { _, err := s.Get(t.Context(), thing(1)); return err },
+		"Scan":   func(s *store) error { _, _, _, err := s.chunk(t.Context(), "things", "", ""); return err },
+		"Commit": func(s *store) error { return s.Commit(t.Context(), create(2, time.Time{})) },
+		"kinds":  func(s *store) error { _, err := s.kinds(); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, t.TempDir(), time.Now, nil)
+			if err := s.Commit(t.Context(), create(1, time.Time{})); err != nil {
+				t.Fatal(err)
+			}
+			s.readers.pause() // ends those that are kept
+			s.mu.Lock()
+			done := make(chan error, 1)
+			go func() { done <- reads(s) }()
+			for until := time.Now().Add(50 * time.Millisecond); time.Now().Before(until); runtime.Gosched() {
+				if s.db.Stats().OpenTxN > 0 {
+					t.Error("it reads the database before it has the layers")
+					break
+				}
+			}
+			s.mu.Unlock()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,15 @@ func (l layer) put(k drivers.Key, v []byte) {
 	ids.Set(k.ID, v)
 }
 
+// newest returns the stored form of a record that is not in the database yet, or nil
+// when it is deleted; ok is false when the database knows.
+func newest(k drivers.Key, newer, older layer) (v []byte, ok bool) {
+	if v, ok = newer.get(k); !ok {
+		v, ok = older.get(k)
+	}
+	return v, ok
+}
+
 // find adds to found what the layer has of those that a Scan asks for, at most the
 // first chunkRecords of them; where there are more, end is the last one's ID.
 func (l layer) find(found map[string][]byte, kind, prefix, after string) (end string, more bool) {

@@ -207,21 +207,22 @@ func (s *store) Get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record,
 	s.mu.RLock()
 	r, err := s.readers.take() // of this moment
 	for i, k := range keys {
-		if v, ok := s.fresh(k); ok && err == nil {
+		if v, ok := newest(k, s.newer, s.older); ok && err == nil {
 			found[i], err = read(k, v)
 		}
 	}
 	s.mu.RUnlock() // before the disk
-	if r != nil {
-		defer s.readers.give(r)
-	}
-	for i, k := range keys {
-		if found[i].Key != k && err == nil {
-			found[i], err = read(k, r.get(k))
-		}
-	}
 	if err != nil {
 		return nil, fmt.Errorf("get: %w", err)
+	}
+	defer s.readers.give(r)
+	for i, k := range keys {
+		if found[i].Key == k {
+			continue
+		}
+		if found[i], err = read(k, r.get(k)); err != nil {
+			return nil, fmt.Errorf("get: %w", err)
+		}
 	}
 	return found, nil
 }
@@ -232,15 +233,6 @@ func read(k drivers.Key, v []byte) (drivers.Record, error) {
 		return drivers.Record{Key: k}, nil
 	}
 	return decode(k, v)
-}
-
-// fresh returns the stored form of a record that is not in the database yet, or nil
-// when it is deleted; ok is false when the database knows. The caller holds mu.
-func (s *store) fresh(k drivers.Key) (v []byte, ok bool) {
-	if v, ok = s.newer.get(k); !ok {
-		v, ok = s.older.get(k)
-	}
-	return v, ok
 }
 
 func (s *store) Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[drivers.Record, error] {
