@@ -10,6 +10,7 @@ const advice = {
   CONSENT_REQUIRED: ['Ask the user for consent.', '先征得用户同意。'],
   RATE_LIMITED: ['Wait, then try again.', '稍等片刻再试。'],
   UPSTREAM_UNAVAILABLE: ['Try again after a while.', '过一会儿再试。'],
+  PAYLOAD_TOO_LARGE: ['Send less: a smaller picture, for instance.', '内容太大：例如换一张小一点的图片。'],
   READ_ONLY: ['Nothing can be changed for a while: try again later.', '服务暂时只读，稍后再试。'],
   UPSTREAM_MISCONFIGURED: ['Nothing a client can do: the operator must act.', '前端无能为力：需要运维处理。'],
   INTERNAL: ['Report the request id.', '把请求 ID 报给后端。'],
@@ -17,7 +18,7 @@ const advice = {
   PERSISTED_QUERY_NOT_FOUND: ['Send the query itself, with its hash.', '连同哈希一起发送查询原文。'],
   DOCUMENT_NOT_TRUSTED: ['Nothing a client can do: the operator lists the documents that are carried out.', '前端无能为力：服务端只执行运维列出的文档。'],
   ...Object.fromEntries([
-    'BAD_REQUEST', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'PAYLOAD_TOO_LARGE',
+    'BAD_REQUEST', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED',
     'METHOD_NOT_ALLOWED', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE',
   ].map((code) => [code, ['The request itself is wrong: correct the program.', '请求本身写错了：请修改程序。']])),
   // The page's own:
