@@ -24,7 +24,7 @@ type checkAll struct {
 	JSON bool `help:"Write the findings as JSON, for a machine."`
 }
 
-// Help is of kong: what --help adds.
+// Help implements kong.HelpProvider: what --help adds.
 func (checkAll) Help() string {
 	return `Reads the settings as the server does, writes, reads and deletes a record and an object, asks WeChat, and looks at the addresses, the secrets, the clock and the public URL. It makes no store and no secret. Exit code 0 when nothing is wrong, else 1.`
 }
@@ -92,7 +92,7 @@ func failed(name string, err error, do string) check.Finding {
 // addresses looks whether the server could listen where it is to.
 func (c *checkAll) addresses() (r check.Report) {
 	setting, address := c.listens()
-	for _, at := range [][2]string{{setting, address}, {"MINIPROFILE_ADMIN_LISTEN", c.Admin}} {
+	for _, at := range [][2]string{{setting, address}, {"MINIPROFILE_ADMIN_LISTEN", c.AdminListen}} {
 		if at[1] == "" || checkAddress(at[1]) != nil { // the latter is told already
 			continue
 		}
@@ -171,7 +171,7 @@ func (c *checkAll) checkSecret(ctx context.Context, store drivers.Store) check.R
 	case err != nil && path != "":
 		return check.Report{failed("secret", err, "restore "+path+", after a copy from the store that was copied, or set MINIPROFILE_SECRET to what it held")}
 	case err != nil:
-		return check.Report{failed("secret", err, "set MINIPROFILE_SECRET, as to what this gives: openssl rand -base64 32")}
+		return check.Report{failed("secret", err, "set MINIPROFILE_SECRET, as to the output of: openssl rand -base64 32")}
 	case secrets == nil:
 		return check.Report{{Name: "secret", Status: check.OK, Detail: "none yet: the server makes it at its first start"}}
 	}

@@ -27,11 +27,11 @@ type copyAll struct {
 	WithoutObjects bool   `help:"Copy no pictures: they stay where they are."`
 }
 
-// Help is of kong: what --help adds.
+// Help implements kong.HelpProvider: what --help adds.
 func (copyAll) Help() string {
 	return `The source must not change meanwhile: stop the server, or let it serve with --read-only. Interrupted in any way, the same command goes on where it was.
 
-Exit codes: 0 copied and verified; 1 not finished, the same command goes on; 3 the target holds other data, nothing was written; 4 source and target differ; 80 wrong flags.`
+Exit codes: 0 copied and verified; 1 not finished, the same command goes on; 3 the target holds other data; 4 source and target differ; 80 wrong flags.`
 }
 
 // The exit codes of copy, for scripts.
@@ -47,7 +47,7 @@ type exit struct {
 	code int
 }
 
-// ExitCode is of kong.
+// ExitCode implements kong.ExitCoder.
 func (e exit) ExitCode() int { return e.code }
 
 // Run copies.

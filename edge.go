@@ -26,23 +26,23 @@ func (s *settings) edge(log *slog.Logger) (server.Config, error) {
 	var wrong wrongs
 	var err error
 	config := server.Config{
-		Version: version, Logger: log, MaxInFlight: s.InFlight,
-		GraphQL: graph.Options{PostOnly: s.GetQueries == "off", OnlyTrusted: s.Trusted},
+		Version: version, Logger: log, MaxInFlight: s.MaxInFlight,
+		GraphQL: graph.Options{PostOnly: s.GetQueries == "off", OnlyTrusted: s.OnlyTrusted},
 	}
 	config.GraphQL.Introspection = s.Introspection == "on" || s.Introspection == "auto" && s.simulated()
 	setting, address := s.listens()
 	wrong.add(setting, checkAddress(address))
-	if s.Admin != "" {
-		wrong.add("MINIPROFILE_ADMIN_LISTEN", checkAddress(s.Admin))
+	if s.AdminListen != "" {
+		wrong.add("MINIPROFILE_ADMIN_LISTEN", checkAddress(s.AdminListen))
 	}
-	config.Limits, err = server.ParseLimits(s.Limits)
+	config.Limits, err = server.ParseLimits(s.RateLimits)
 	wrong.add("MINIPROFILE_RATE_LIMITS", err)
-	config.Proxies, err = server.ParseProxies(s.Proxies)
+	config.Proxies, err = server.ParseProxies(s.TrustedProxies)
 	wrong.add("MINIPROFILE_TRUSTED_PROXIES", err)
-	if s.InFlight < 1 {
+	if s.MaxInFlight < 1 {
 		wrong.add("MINIPROFILE_MAX_IN_FLIGHT", errors.New("less than 1"))
 	}
-	config.Origins, err = server.ParseOrigins(s.Origins)
+	config.Origins, err = server.ParseOrigins(s.CORSOrigins)
 	wrong.add("MINIPROFILE_CORS_ORIGINS", err)
 	if s.TLSCert != "" || s.TLSKey != "" {
 		config.Certificate, err = server.OpenCertificate(s.TLSCert, s.TLSKey, func(err error) {
@@ -52,7 +52,7 @@ func (s *settings) edge(log *slog.Logger) (server.Config, error) {
 	}
 	config.GraphQL.Trusted, err = s.trusted()
 	wrong.add("MINIPROFILE_TRUSTED_DOCUMENTS", err)
-	if s.Trusted && s.Documents == "" {
+	if s.OnlyTrusted && s.TrustedDocuments == "" {
 		wrong.add("MINIPROFILE_ONLY_TRUSTED", errors.New("needs MINIPROFILE_TRUSTED_DOCUMENTS"))
 	}
 	return config, wrong.err()
@@ -60,10 +60,10 @@ func (s *settings) edge(log *slog.Logger) (server.Config, error) {
 
 // trusted are the documents that clients may ask for by their hashes, or nil.
 func (s *settings) trusted() (*graph.Manifest, error) {
-	if s.Documents == "" {
+	if s.TrustedDocuments == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(s.Documents)
+	text, err := os.ReadFile(s.TrustedDocuments)
 	if err != nil {
 		return nil, err
 	}

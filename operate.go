@@ -9,13 +9,17 @@ import (
 	"github.com/miniprofile/miniprofile/auth"
 )
 
-// mergeUsers is the command that merges two accounts. A file: store is one
-// process's: stop the server first.
+// mergeUsers is the command that merges two accounts.
 type mergeUsers struct {
 	settings
 	Keep   string `arg:"" help:"The id of the account that stays."`
 	Other  string `arg:"" help:"The id of the account that goes."`
 	DryRun bool   `help:"Only tell what would happen."`
+}
+
+// Help implements kong.HelpProvider: what --help adds.
+func (mergeUsers) Help() string {
+	return `A file: store is one process's: stop the server first.`
 }
 
 // Run merges, or tells what it would do. What is left to move, the server moves
@@ -61,7 +65,7 @@ type deadJobs struct {
 	Retry bool `help:"Have the server run them again."`
 }
 
-// Help is of kong: what --help adds.
+// Help implements kong.HelpProvider: what --help adds.
 func (deadJobs) Help() string {
 	return `A file: store is one process's: stop the server first. While it runs, its log and /metrics tell of such jobs.`
 }

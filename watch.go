@@ -38,10 +38,10 @@ func watchRequests(metrics *observe.Metrics, traces *observe.Traces) func(*http.
 
 // serveAdmin serves the metrics and profiles, if that is asked for.
 func (s *settings) serveAdmin(metrics *observe.Metrics, log *slog.Logger) (stop func() error, err error) {
-	if s.Admin == "" {
+	if s.AdminListen == "" {
 		return func() error { return nil }, nil
 	}
-	listener, err := listen("MINIPROFILE_ADMIN_LISTEN", s.Admin)
+	listener, err := listen("MINIPROFILE_ADMIN_LISTEN", s.AdminListen)
 	if err != nil {
 		return nil, err
 	}

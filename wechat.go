@@ -39,7 +39,7 @@ func (s *settings) leaveSandbox() string {
 // checkSandbox refuses what looks as if others could reach the sandbox, in which
 // anyone can be anyone: it is likelier that WECHAT_APPS got lost.
 func (s *settings) checkSandbox() error {
-	if !s.simulated() || s.SandboxAny {
+	if !s.simulated() || s.SandboxAnywhere {
 		return nil
 	}
 	where := ""
@@ -51,7 +51,7 @@ func (s *settings) checkSandbox() error {
 		where = fmt.Sprintf("on %s (%s)", address, setting)
 	case s.PublicURL != "" && u != nil && u.Host != "" && !loopback(u.Hostname()):
 		where = fmt.Sprintf("as %s (MINIPROFILE_PUBLIC_URL)", u.Host)
-	case len(s.Proxies) > 0:
+	case len(s.TrustedProxies) > 0:
 		where = "behind a proxy (MINIPROFILE_TRUSTED_PROXIES)"
 	case known(s.Store, stores) == nil && scheme(s.Store) != "file" && scheme(s.Store) != "memory":
 		where = fmt.Sprintf("on a %s: store (MINIPROFILE_STORE)", scheme(s.Store))

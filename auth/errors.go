@@ -39,7 +39,7 @@ var (
 	ErrNotSent = errors.New("not sent")
 	// ErrNotFound: there is no such picture.
 	ErrNotFound = errors.New("not found")
-	// ErrLogInAgain comes with ErrUnauthenticated when refreshing is no help: only a
+	// ErrLogInAgain comes with ErrUnauthenticated when refreshing does not help: only a
 	// new wx.login gives the server a session_key that fits, or shows that the person
 	// is here.
 	ErrLogInAgain = errors.New("log in again with wx.login")

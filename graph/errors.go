@@ -35,7 +35,7 @@ var faults = []struct {
 	err error
 	Fault
 }{
-	{auth.ErrLogInAgain, Fault{Status: 401, Code: "UNAUTHENTICATED", Hint: "LOG_IN_AGAIN", Message: "This wants a fresh login: log in again with wx.login; refreshing is no help."}},
+	{auth.ErrLogInAgain, Fault{Status: 401, Code: "UNAUTHENTICATED", Hint: "LOG_IN_AGAIN", Message: "This wants a fresh login: log in again with wx.login; refreshing does not help."}},
 	{auth.ErrUnauthenticated, Fault{Status: 401, Code: "UNAUTHENTICATED", Message: "There is no valid session: the token is missing, wrong, too old, or of a session that has ended."}},
 	{auth.ErrCodeRejected, Fault{Status: 400, Code: "LOGIN_CODE_REJECTED", Message: "The login code is wrong, too old or used."}},
 	{auth.ErrBlocked, Fault{Status: 403, Code: "ACCOUNT_BLOCKED", Message: "WeChat does not let this account log in."}},
@@ -46,10 +46,9 @@ var faults = []struct {
 	{auth.ErrMisconfigured, Fault{Status: 500, Code: "UPSTREAM_MISCONFIGURED", Message: "WeChat refuses this server; its operator must act."}},
 	{auth.ErrReadOnly, Fault{Status: 503, Code: "READ_ONLY", Message: "Nothing can be changed for the moment; what can be read still is."}},
 	{auth.ErrUpstream, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "A service behind this one does not answer."}},
-	{auth.ErrNotSent, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "A service behind this one does not answer."}},
 	{auth.ErrPushRejected, Fault{Status: 403, Code: "BAD_REQUEST", Message: "This is not a message of WeChat's."}},
 	{auth.ErrNotFound, Fault{Status: 404, Code: "NOT_FOUND", Message: "It is not here."}},
-	// Whose caller is gone reads no answer; whose time is up was let down by what is behind us.
+	// A caller who has gone reads no answer; one whose time is up was let down by what is behind us.
 	{context.Canceled, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "The call was given up."}},
 	{context.DeadlineExceeded, Fault{Status: 503, Code: "UPSTREAM_UNAVAILABLE", Message: "It took too long.", RetryAfter: time.Second}},
 }

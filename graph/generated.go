@@ -192,14 +192,14 @@ extensions.retryAfter, in seconds.
 
 - UNAUTHENTICATED: refresh the session; if that fails, log in again. With
   extensions.hint LOG_IN_AGAIN the session is alive, but this wants a fresh login:
-  call wx.login and login, for refreshing is no help.
+  call wx.login and login, because refreshing does not help.
 - LOGIN_CODE_REJECTED: call wx.login again, for a new code.
 - ACCOUNT_BLOCKED: WeChat refuses this person; tell them.
 - BAD_USER_INPUT: mark the field; the message is for developers.
 - CONFLICT: the profile has changed; read it again, then decide.
 - CONTENT_REJECTED: WeChat judges the nickname or picture unfit; ask for another one.
 - PAYLOAD_TOO_LARGE: a picture may have 10 MiB; ask for a smaller one. A JSON
-  request that is too large is wrong itself.
+  request that is too large is a bug in the program.
 - CONSENT_REQUIRED: ask the user, then send their consent along.
 - RATE_LIMITED: wait retryAfter seconds.
 - UPSTREAM_UNAVAILABLE: try again after retryAfter seconds.
@@ -222,7 +222,7 @@ schema {
 "A moment in UTC by RFC 3339, as 2026-11-22T09:30:00.123Z."
 scalar Time
 
-"A JSON object of your own making, as {\"theme\": \"dark\", \"fontScale\": 1.25}."
+"A JSON object, as {\"theme\": \"dark\", \"fontScale\": 1.25}."
 scalar JSON
 
 """
@@ -275,8 +275,8 @@ type Mutation {
   """
   Sets what WeChat told the client about the user: nickname, gender and region, where they are
   empty. For clients that still get it by wx.getUserInfo or wx.getUserProfile. The data must fit
-  the session_key; UNAUTHENTICATED when it does not, and from then on: then log in again, for
-  refreshing is no help. The picture is not taken over: upload it.
+  the session_key; UNAUTHENTICATED when it does not, and from then on: then log in again, because
+  refreshing does not help. The picture is not taken over: upload it.
   """
   importWeChatProfile(input: ImportWeChatProfileInput!): ImportWeChatProfilePayload!
 
@@ -297,8 +297,8 @@ type Mutation {
   """
   Makes one account of two that are one person: this one, and that of the person whose fresh login
   code is given. The session must have begun, by a login, in the last ten minutes; else the answer is
-  UNAUTHENTICATED: then log in again, for refreshing is no help. This one stays, with its id; what is
-  empty in its profile it takes from the other, field by field, but nothing that its user has
+  UNAUTHENTICATED: then log in again, because refreshing does not help. This one stays, with its id;
+  what is empty in its profile it takes from the other, field by field, but nothing that its user has
   withdrawn the consent to: that is deleted with the other. The other's sessions end, and its mini
   programs lead here.
   """
@@ -374,7 +374,7 @@ input UpdateProfileInput {
   all. It is turned upright, cut to its centre square, made white where it is transparent, and rid of all metadata.
   """
   avatar: Upload
-  "The id of an upload that createAvatarUpload began and whose file has been sent; not together with avatar. May be repeated."
+  "The id of an upload that createAvatarUpload began and whose file has been sent; not together with avatar. Sending the same id again is safe."
   avatarUploadId: ID
   "Gender."
   gender: Gender
@@ -398,7 +398,7 @@ input CreateAvatarUploadInput {
   size: Int!
 }
 
-"A form to send by POST as multipart/form-data, as wx.uploadFile does."
+"A form to send by POST as multipart/form-data, as wx.uploadFile does. Any answer of 200 to 299 means that the file is there."
 type CreateAvatarUploadPayload {
   "For updateProfile's avatarUploadId."
   id: ID!
@@ -408,7 +408,7 @@ type CreateAvatarUploadPayload {
   fileField: String!
   "What to send before the file: wx.uploadFile's formData."
   fields: [FormField!]!
-  "When the form stops working, ten minutes from now. Any answer of 200 to 299 means that the file is there."
+  "When the form stops working, ten minutes from now."
   expiresAt: Time!
   "The largest file that is taken."
   maxBytes: Int!
@@ -438,9 +438,9 @@ input ImportWeChatProfileInput {
   encryptedData: String
   "The iv that came with encryptedData."
   iv: String
-  "True sets also what is not empty."
+  "True also replaces what is there."
   overwrite: Boolean! = false
-  "What the user has just agreed to."
+  "What the user has just agreed to. CONSENT_REQUIRED where the server demands a consent and has none."
   consent: ConsentInput
 }
 
@@ -463,7 +463,7 @@ input BindPhoneNumberInput {
   as true is with encryptedData: only a code can take a number away from somebody.
   """
   move: Boolean! = false
-  "What the user has just agreed to."
+  "What the user has just agreed to. CONSENT_REQUIRED where the server demands a consent and has none."
   consent: ConsentInput
 }
 
@@ -551,7 +551,7 @@ type Tokens {
 type User {
   "Random and lasting; says nothing about the person."
   id: ID!
-  "Grows by one with every change of the profile; for ifVersion."
+  "Grows with every change of the profile; for ifVersion."
   version: Int!
   "The name to show; null until it is set."
   nickname: String
@@ -581,7 +581,11 @@ type User {
   audit: [AuditEntry!]!
   "What the user agreed to, by scope."
   consents: [Consent!]!
-  "Everything that is kept on the user, to read and to take away; of the audit the newest 1000 entries. Secrets are left out."
+  """
+  Everything that is kept on the user, to read and to take away: exportedAt, id, version, the fields of
+  the profile, identities, otherAccounts, sessions, consents, and of the audit the newest 1000 entries. Secrets
+  are left out.
+  """
   export: JSON!
 }
 
@@ -651,7 +655,10 @@ enum AvatarSize {
 
 "Whether a picture has been checked."
 enum AvatarStatus {
-  "A check is under way; others should not see it yet."
+  """
+  A check is under way; others should not see it yet. If the picture is refused, avatar is null: the one
+  before does not come back, and the audit says CONTENT_REJECTED.
+  """
   PENDING
   "It may be shown."
   ACCEPTED

@@ -14,8 +14,8 @@ import (
 
 // Sentinels of Copy. Any other error leaves a copy that the same call resumes.
 var (
-	// ErrOccupied: the target holds something that is not of this copy. Nothing
-	// was written.
+	// ErrOccupied: the target holds something that is not of this copy. That is found
+	// before anything is written, unless somebody writes there meanwhile.
 	ErrOccupied = errors.New("the target holds other data")
 	// ErrDifferent: all was copied, and source and target are not equal: one of
 	// them was written to meanwhile, or is broken. The target stays unfinished.

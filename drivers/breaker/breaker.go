@@ -1,6 +1,6 @@
 // Package breaker keeps objects that do not answer from holding up those who ask
 // for them: after a few failures in a row it answers by itself, at once, and
-// tries again later. Main puts it before objects that lie behind a network.
+// tries again later. Main puts it before all objects: some lie behind a network.
 package breaker
 
 import (

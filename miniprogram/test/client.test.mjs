@@ -166,7 +166,7 @@ describe('login', () => {
     const importing = 'mutation ($input: ImportWeChatProfileInput!) { importWeChatProfile(input: $input) { user { nickname } } }';
     const stale = await failure(client.query(importing, await data('&stale=1')));
     assert.deepEqual([stale.code, stale.hint], ['UNAUTHENTICATED', 'LOG_IN_AGAIN']);
-    assert.deepEqual([device.logins, device.count('refreshSession')], [1, 0], 'refreshing is no help');
+    assert.deepEqual([device.logins, device.count('refreshSession')], [1, 0], 'refreshing does not help');
     await client.login({ fresh: true });
     assert.equal(device.logins, 2);
     assert.ok((await client.query(importing, await data())).importWeChatProfile.user.nickname);

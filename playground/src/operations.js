@@ -98,7 +98,7 @@ const ready = [
     samples: { encryptedData: () => 'ENCRYPTED_DATA', iv: () => 'IV' },
   },
   {
-    en: 'My consents', zh: '我的授权', user: 'consents',
+    en: 'My consents', zh: '我的同意记录', user: 'consents',
     comment: ['我同意过哪些用途。', 'What I have agreed to.'],
   },
   {

@@ -62,7 +62,7 @@ export interface UpdateProfileInput {
    * all. It is turned upright, cut to its centre square, made white where it is transparent, and rid of all metadata.
    */
   avatar?: string | null;
-  /** The id of an upload that createAvatarUpload began and whose file has been sent; not together with avatar. May be repeated. */
+  /** The id of an upload that createAvatarUpload began and whose file has been sent; not together with avatar. Sending the same id again is safe. */
   avatarUploadId?: string | null;
   /** Gender. */
   gender?: Gender | null;
@@ -86,7 +86,7 @@ export interface CreateAvatarUploadInput {
   size: number;
 }
 
-/** A form to send by POST as multipart/form-data, as wx.uploadFile does. */
+/** A form to send by POST as multipart/form-data, as wx.uploadFile does. Any answer of 200 to 299 means that the file is there. */
 export interface CreateAvatarUploadPayload {
   /** For updateProfile's avatarUploadId. */
   id: string;
@@ -96,7 +96,7 @@ export interface CreateAvatarUploadPayload {
   fileField: string;
   /** What to send before the file: wx.uploadFile's formData. */
   fields: Array<FormField>;
-  /** When the form stops working, ten minutes from now. Any answer of 200 to 299 means that the file is there. */
+  /** When the form stops working, ten minutes from now. */
   expiresAt: string;
   /** The largest file that is taken. */
   maxBytes: number;
@@ -126,9 +126,9 @@ export interface ImportWeChatProfileInput {
   encryptedData?: string | null;
   /** The iv that came with encryptedData. */
   iv?: string | null;
-  /** True sets also what is not empty. */
+  /** True also replaces what is there. */
   overwrite?: boolean;
-  /** What the user has just agreed to. */
+  /** What the user has just agreed to. CONSENT_REQUIRED where the server demands a consent and has none. */
   consent?: ConsentInput | null;
 }
 
@@ -151,7 +151,7 @@ export interface BindPhoneNumberInput {
    * as true is with encryptedData: only a code can take a number away from somebody.
    */
   move?: boolean;
-  /** What the user has just agreed to. */
+  /** What the user has just agreed to. CONSENT_REQUIRED where the server demands a consent and has none. */
   consent?: ConsentInput | null;
 }
 
@@ -239,7 +239,7 @@ export interface Tokens {
 export interface User {
   /** Random and lasting; says nothing about the person. */
   id: string;
-  /** Grows by one with every change of the profile; for ifVersion. */
+  /** Grows with every change of the profile; for ifVersion. */
   version: number;
   /** The name to show; null until it is set. */
   nickname: string | null;
@@ -269,7 +269,11 @@ export interface User {
   audit: Array<AuditEntry>;
   /** What the user agreed to, by scope. */
   consents: Array<Consent>;
-  /** Everything that is kept on the user, to read and to take away; of the audit the newest 1000 entries. Secrets are left out. */
+  /**
+   * Everything that is kept on the user, to read and to take away: exportedAt, id, version, the fields of
+   * the profile, identities, otherAccounts, sessions, consents, and of the audit the newest 1000 entries. Secrets
+   * are left out.
+   */
   export: Record<string, unknown>;
 }
 
