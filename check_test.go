@@ -61,7 +61,7 @@ func TestCheckCommand(t *testing.T) {
 		{"--public-url https://x.invalid --content-check wechat --apps wxa:" + appSecret + " --wechat-base-url http://127.0.0.1:1", "MINIPROFILE_CONTENT_CHECK: "},
 		{"--wechat-base-url http://127.0.0.1:1 --apps wxa:" + appSecret, "fail  WeChat: wxa"},
 		{"--store other:x", "unknown scheme"},
-		{"--store firestore://demo --objects memory: --apps wxa:" + appSecret + " --wechat-base-url sandbox --sandbox-anywhere", "MINIPROFILE_SECRET is needed"},
+		{"--store firestore://demo-project --objects memory: --apps wxa:" + appSecret + " --wechat-base-url sandbox --sandbox-anywhere", "MINIPROFILE_SECRET: is needed"},
 	} {
 		code, out, errs := run(t, dir, append([]string{"check"}, strings.Fields(wrong.args)...)...)
 		if !strings.Contains(errs, " findings failed") {

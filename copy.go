@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
@@ -38,17 +37,7 @@ Exit codes: 0 copied and verified; 1 not finished, the same command goes on; 3 t
 const (
 	exitOccupied  = 3
 	exitDifferent = 4
-	exitUsage     = 80 // kong's
 )
-
-// exit is an error with an exit code of its own.
-type exit struct {
-	error
-	code int
-}
-
-// ExitCode implements kong.ExitCoder.
-func (e exit) ExitCode() int { return e.code }
 
 // Run copies.
 func (c *copyAll) Run(ctx context.Context) (err error) {
@@ -59,17 +48,17 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 	}
 	if c.From != "" {
 		if config.From, err = drivers.Open(ctx, c.From, storesToRead); err != nil {
-			return misspelt(err)
+			return sourceError(err)
 		}
 		defer config.From.Close()
 		if config.To, err = drivers.Open(ctx, c.To, stores); err != nil {
-			return err
+			return inUse(err)
 		}
 		defer func() { err = errors.Join(err, config.To.Close()) }()
 	}
 	if fromObjects != "" {
 		if config.FromObjects, err = drivers.Open(ctx, fromObjects, objectsToRead); err != nil {
-			return misspelt(err)
+			return sourceError(err)
 		}
 		defer config.FromObjects.Close()
 		if config.ToObjects, err = drivers.Open(ctx, toObjects, objects); err != nil {
@@ -111,7 +100,7 @@ func (c *copyAll) objects() (from, to string, err error) {
 	if (c.From == "") != (c.To == "") {
 		return "", "", errors.New("--from and --to belong together")
 	}
-	if err := c.known(); err != nil {
+	if err := c.check(); err != nil {
 		return "", "", err
 	}
 	from, to = cmp.Or(c.FromObjects, ifObjects(c.From)), cmp.Or(c.ToObjects, ifObjects(c.To))
@@ -120,9 +109,9 @@ func (c *copyAll) objects() (from, to string, err error) {
 		return "", "", errors.New("--without-objects copies no pictures, but some are named")
 	case c.From == "" && (from == "" || to == ""):
 		return "", "", errors.New("nothing to copy: --from and --to, or --from-objects and --to-objects")
-	case c.From != "" && c.From == c.To:
+	case c.From != "" && same(c.From, c.To):
 		return "", "", errors.New("--from and --to are the same")
-	case c.WithoutObjects || from == to:
+	case c.WithoutObjects || same(from, to):
 		return "", "", nil
 	case from == "":
 		return "", "", errors.New("where are the pictures? Name them by --from-objects, or say --without-objects")
@@ -132,18 +121,18 @@ func (c *copyAll) objects() (from, to string, err error) {
 	return from, to, nil
 }
 
-// known refuses URLs of no driver, and targets that would be gone with the process.
-func (c *copyAll) known() error {
+// check refuses URLs that no driver takes, and targets that would be gone with the process.
+func (c *copyAll) check() error {
 	for flag, rawURL := range map[string]string{"--from": c.From, "--to": c.To} {
 		if rawURL != "" {
-			if err := known(rawURL, stores); err != nil {
+			if err := checkURL(rawURL, stores); err != nil {
 				return fmt.Errorf("%s: %w", flag, err)
 			}
 		}
 	}
 	for flag, rawURL := range map[string]string{"--from-objects": c.FromObjects, "--to-objects": c.ToObjects} {
 		if rawURL != "" {
-			if err := known(rawURL, objects); err != nil {
+			if err := checkURL(rawURL, objects); err != nil {
 				return fmt.Errorf("%s: %w", flag, err)
 			}
 		}
@@ -154,12 +143,31 @@ func (c *copyAll) known() error {
 	return nil
 }
 
-// misspelt is the error of a source that is not there: a wrong flag.
-func misspelt(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
+// sourceError is the error of a source that cannot be opened: one that is not there is
+// a wrong flag.
+func sourceError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return exit{err, exitUsage}
+	case errors.Is(err, file.ErrInUse):
+		return fmt.Errorf("%w: stop it, or let it serve with --read-only meanwhile", err)
 	}
 	return err
+}
+
+// same reports whether two URLs name one place; a folder has many names.
+func same(a, b string) bool {
+	return a == b || folder(a) != "" && folder(a) == folder(b)
+}
+
+// folder is the absolute path of what a file: URL names, else empty.
+func folder(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Scheme != "file" {
+		return ""
+	}
+	path, _ := file.Folder(u)
+	return path
 }
 
 // ifObjects returns the URL of a store when its driver can hold objects too.
@@ -188,18 +196,4 @@ func (c *copyAll) aboutSecret() string {
 		return text + ", or copy it before the first start: cp -p " + from + " " + to + "\n"
 	}
 	return text + ", or with its content as MINIPROFILE_SECRET.\n"
-}
-
-// secretFile returns where a file: store keeps its secret, and the secret, as far
-// as there are.
-func secretFile(store string) (path, secret string) {
-	u, err := url.Parse(store)
-	if err != nil || u.Scheme != "file" {
-		return "", ""
-	}
-	if path, err = file.SecretPath(u); err != nil {
-		return "", ""
-	}
-	text, _ := os.ReadFile(path) // what cannot be read is not there
-	return path, strings.TrimSpace(string(text))
 }

@@ -71,3 +71,15 @@ func spareTheCollector() {
 		debug.SetMemoryLimit(128 << 20)
 	}
 }
+
+// exitUsage is the exit code of wrong flags and settings: kong's.
+const exitUsage = 80
+
+// exit is an error with an exit code of its own.
+type exit struct {
+	error
+	code int
+}
+
+// ExitCode implements kong.ExitCoder.
+func (e exit) ExitCode() int { return e.code }

@@ -35,6 +35,15 @@ var (
 	}
 )
 
+// urls tell what is wrong with the URL of a driver, by its scheme, without opening or
+// making anything.
+var urls = map[string]func(*url.URL) error{
+	"file":      file.CheckURL,
+	"firestore": firestore.CheckURL,
+	"memory":    memory.CheckURL,
+	"minio":     minio.CheckURL,
+}
+
 // The same, for what is only read: a file: store can then be read by others too,
 // and nothing is made where nothing is.
 var (
@@ -100,10 +109,15 @@ func (p *places) Close() (err error) {
 // openStore opens the store.
 func (s *settings) openStore(ctx context.Context, openers map[string]drivers.Opener[drivers.Store]) (drivers.Store, error) {
 	store, err := drivers.Open(ctx, s.Store, openers)
+	return store, inUse(err)
+}
+
+// inUse says what to do about a store that another process has open.
+func inUse(err error) error {
 	if errors.Is(err, file.ErrInUse) {
-		err = fmt.Errorf("%w: a file: store is one process's, so stop the other first", err)
+		return fmt.Errorf("%w: a file: store is one process's, so stop the other first", err)
 	}
-	return store, err
+	return err
 }
 
 // openObjects opens the objects, behind a breaker: some lie behind a network.
@@ -112,34 +126,34 @@ func (s *settings) openObjects(ctx context.Context, openers map[string]drivers.O
 	if err != nil {
 		return nil, err
 	}
-	if _, public := o.(drivers.PublicURLer); s.AvatarURL != "" && !public {
-		return nil, errors.Join(fmt.Errorf("MINIPROFILE_AVATAR_URL: pictures in %s are read through this server alone: unset it", drivers.Redact(s.objects())), o.Close())
-	}
 	return breaker.Objects(o), nil
 }
 
 // objects is the URL of the objects: the store's, where it can hold objects too.
 func (s *settings) objects() string { return cmp.Or(s.Objects, s.Store) }
 
-// checkPlaces refuses URLs of no driver.
+// checkPlaces refuses URLs that no driver takes.
 func (s *settings) checkPlaces() error {
 	var wrong wrongs
-	wrong.add("MINIPROFILE_STORE", known(s.Store, stores))
-	err := known(s.objects(), objects)
-	if s.Objects == "" && wrong.err() == nil && err != nil {
-		err = fmt.Errorf("is needed: %s: holds no pictures", scheme(s.Store))
+	err := checkURL(s.Store, stores)
+	wrong.add("MINIPROFILE_STORE", err)
+	switch _, holds := objects[scheme(s.Store)]; {
+	case s.Objects != "":
+		wrong.add("MINIPROFILE_OBJECTS", checkURL(s.Objects, objects))
+	case err == nil && !holds:
+		wrong.add("MINIPROFILE_OBJECTS", fmt.Errorf("is needed: %s: holds no pictures", scheme(s.Store)))
 	}
-	if s.Objects != "" || wrong.err() == nil {
-		wrong.add("MINIPROFILE_OBJECTS", err)
+	if at := scheme(s.objects()); s.AvatarURL != "" && (at == "file" || at == "memory") {
+		wrong.add("MINIPROFILE_AVATAR_URL", fmt.Errorf("pictures in %s are read through this server alone: unset it", drivers.Redact(s.objects())))
 	}
 	return wrong.err()
 }
 
-// known returns an error when rawURL is no URL of a driver among openers.
-func known[T any](rawURL string, openers map[string]drivers.Opener[T]) error {
+// checkURL returns an error when rawURL is none that a driver among openers takes.
+func checkURL[T any](rawURL string, openers map[string]drivers.Opener[T]) error {
 	dry := map[string]drivers.Opener[struct{}]{}
 	for scheme := range openers {
-		dry[scheme] = func(context.Context, *url.URL) (none struct{}, err error) { return none, nil }
+		dry[scheme] = func(_ context.Context, u *url.URL) (none struct{}, err error) { return none, urls[scheme](u) }
 	}
 	_, err := drivers.Open(context.Background(), rawURL, dry)
 	return err
@@ -156,15 +170,11 @@ func scheme(rawURL string) string {
 // store that holds data already, a new secret would sign everybody out: that is an
 // error. store may be nil.
 func (s *settings) secrets(ctx context.Context, store drivers.Store) (secrets []string, path string, err error) {
-	if len(s.Secret) > 0 {
-		return s.Secret, "", checkLength(s.Secret)
+	if err := s.checkSecrets(); err != nil {
+		return nil, "", fmt.Errorf("MINIPROFILE_SECRET: %w", err)
 	}
-	switch scheme(s.Store) {
-	case "file":
-	case "memory":
-		return nil, "", nil
-	default:
-		return nil, "", errors.New("MINIPROFILE_SECRET is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own")
+	if len(s.Secret) > 0 || scheme(s.Store) == "memory" {
+		return s.Secret, "", nil
 	}
 	u, err := url.Parse(s.Store)
 	if err != nil {
@@ -209,4 +219,18 @@ func (s *settings) makeSecret() ([]string, error) {
 	}
 	secret, err := file.Secret(u)
 	return []string{secret}, err
+}
+
+// secretFile returns where a file: store keeps its secret, and the secret, as far
+// as there are.
+func secretFile(store string) (path, secret string) {
+	u, err := url.Parse(store)
+	if err != nil || u.Scheme != "file" {
+		return "", ""
+	}
+	if path, err = file.SecretPath(u); err != nil {
+		return "", ""
+	}
+	text, _ := os.ReadFile(path) // what cannot be read is not there
+	return path, strings.TrimSpace(string(text))
 }

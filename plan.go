@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -61,7 +62,7 @@ func (s *settings) core() (auth.Config, error) {
 	if s.DeletedAudit > auth.AuditLife {
 		wrong.add("MINIPROFILE_DELETED_AUDIT", fmt.Errorf("longer than the audit of the living is kept, which is %v", auth.AuditLife))
 	}
-	wrong.add("MINIPROFILE_SECRET", checkLength(s.Secret))
+	wrong.add("MINIPROFILE_SECRET", s.checkSecrets())
 	wrong.add("", s.checkPlaces())
 	return config, wrong.err()
 }
@@ -75,6 +76,14 @@ func (p *plan) publicURL(at net.Addr) string {
 		return "https://" + reachable(at)
 	}
 	return "http://" + reachable(at)
+}
+
+// checkSecrets refuses secrets that are too short, and none where the store makes none.
+func (s *settings) checkSecrets() error {
+	if at := scheme(s.Store); len(s.Secret) == 0 && at != "file" && at != "memory" {
+		return errors.New("is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own. openssl rand -base64 32 gives one")
+	}
+	return checkLength(s.Secret)
 }
 
 // checkLength refuses secrets that are too short, or none.

@@ -34,17 +34,22 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer listener.Close()
-	places, err := s.openToServe(ctx)
+	metrics := observe.NewMetrics(version)
+	stopAdmin, err := s.serveAdmin(metrics, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, places.Close()) }()
-	metrics := observe.NewMetrics(version)
+	defer stopAdmin()
 	traces, stopTraces, err := openTraces(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer stopTraces()
+	places, err := s.openToServe(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, places.Close()) }()
 	publicURL := plan.publicURL(listener.Addr())
 	core, err := s.newCore(plan, places, publicURL, metrics, observe.Both(traces.Watch(), metrics.Watch))
 	if err != nil {
@@ -52,11 +57,6 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	}
 	defer core.Wait()
 	defer s.work(ctx, core, places, log)()
-	stopAdmin, err := s.serveAdmin(metrics, log)
-	if err != nil {
-		return err
-	}
-	defer stopAdmin()
 	config := plan.edge
 	config.Core, config.Refused, config.Playground = core, metrics.Limited, s.playground(plan.weChat)
 	config.Watch, config.GraphQL.Watch = watchRequests(metrics, traces), traces.Core()

@@ -82,6 +82,13 @@ func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	return nil, nil
 }
 
+// named reports whether a variable is set, or its file named, also where that is empty.
+func named(variable string) bool {
+	_, set := os.LookupEnv(variable)
+	_, file := os.LookupEnv(variable + "_FILE")
+	return set || file
+}
+
 // nameSetting makes the error about a setting name its variable, not only its flag.
 func nameSetting(app *kong.Application, err error) error {
 	var wrong *kong.ParseError

@@ -75,11 +75,15 @@ func TestWrongSettings(t *testing.T) {
 		{"MINIPROFILE_AVATAR_URL=cdn.example.com", []string{"MINIPROFILE_AVATAR_URL: want an address as https://"}},
 		{"MINIPROFILE_SECRET=short", []string{"MINIPROFILE_SECRET: number 1 has 5 characters"}},
 		{"MINIPROFILE_SECRET_FILE=missing", []string{"MINIPROFILE_SECRET_FILE: ", "no such file"}},
+		{"MINIPROFILE_AVATAR_URL=https://cdn.example.com", []string{"MINIPROFILE_AVATAR_URL: pictures in file:data are read through this server alone"}},
+		{"MINIPROFILE_OBJECTS=minio://h:9000/pictures?tls=maybe", []string{"MINIPROFILE_OBJECTS: ", `tls is "maybe"`}},
+		{"MINIPROFILE_STORE=file: MINIPROFILE_OBJECTS=minio://h MINIPROFILE_OLD_PICTURES=-1m", []string{"MINIPROFILE_STORE: ", "needs a path", "MINIPROFILE_OBJECTS: ", "want minio://", "MINIPROFILE_OLD_PICTURES: "}},
 		{"MINIPROFILE_STORE=nowhere:x", []string{"MINIPROFILE_STORE: ", "known are file, firestore, memory"}},
-		{"MINIPROFILE_STORE=firestore://demo " + realApp, []string{"MINIPROFILE_OBJECTS: is needed: firestore: holds no pictures"}},
-		{"MINIPROFILE_STORE=firestore://demo MINIPROFILE_OBJECTS=nowhere:x " + realApp, []string{"MINIPROFILE_OBJECTS: ", "known are file, memory, minio"}},
+		{"MINIPROFILE_STORE=firestore://demo-project MINIPROFILE_SECRET=0123456789abcdef0123456789abcdef " + realApp, []string{"MINIPROFILE_OBJECTS: is needed: firestore: holds no pictures"}},
+		{"MINIPROFILE_STORE=firestore://demo-project MINIPROFILE_OBJECTS=nowhere:x " + realApp, []string{"MINIPROFILE_SECRET: is needed", "MINIPROFILE_OBJECTS: ", "known are file, memory, minio"}},
 		{"WECHAT_BASE_URL=api.weixin.qq.com " + realApp, []string{"WECHAT_BASE_URL: ", "or sandbox"}},
 		{"WECHAT_APPS=secret-without-an-appid", []string{"WECHAT_APPS: app 1 is not of the form"}},
+		{"WECHAT_APPS=", []string{"WECHAT_APPS: is set, but empty"}},
 		{"WECHAT_PUSH=wxother:token " + realApp, []string{"WECHAT_PUSH: ", "those are wx0123456789abcdef"}},
 		{"MINIPROFILE_CONTENT_CHECK=wechat " + realApp, []string{"MINIPROFILE_CONTENT_CHECK: ", "WECHAT_PUSH", "MINIPROFILE_PUBLIC_URL", "no push of wx0123456789abcdef, no public URL"}},
 		{"MINIPROFILE_CONTENT_CHECK=wechat MINIPROFILE_PUBLIC_URL=https://api.example.com " + realApp, []string{"no push of wx0123456789abcdef\n"}},
@@ -104,13 +108,13 @@ func TestWrongSettings(t *testing.T) {
 func TestSandboxStaysAtHome(t *testing.T) {
 	t.Parallel()
 	for settings, want := range map[string]string{
-		"MINIPROFILE_LISTEN=:8080":                                         "on :8080 (MINIPROFILE_LISTEN)",
-		"PORT=8080":                                                        "on :8080 (PORT)",
-		"MINIPROFILE_LISTEN=192.0.2.1:8080":                                "on 192.0.2.1:8080",
-		"MINIPROFILE_PUBLIC_URL=https://api.example.com":                   "as api.example.com (MINIPROFILE_PUBLIC_URL)",
-		"MINIPROFILE_TRUSTED_PROXIES=127.0.0.1":                            "MINIPROFILE_TRUSTED_PROXIES",
-		"MINIPROFILE_STORE=firestore://demo MINIPROFILE_OBJECTS=file:data": "on a firestore: store (MINIPROFILE_STORE)",
-		"MINIPROFILE_LISTEN=:8080 WECHAT_BASE_URL=sandbox " + realApp:      "unset WECHAT_BASE_URL, or set MINIPROFILE_SANDBOX_ANYWHERE=true",
+		"MINIPROFILE_LISTEN=:8080":                       "on :8080 (MINIPROFILE_LISTEN)",
+		"PORT=8080":                                      "on :8080 (PORT)",
+		"MINIPROFILE_LISTEN=192.0.2.1:8080":              "on 192.0.2.1:8080",
+		"MINIPROFILE_PUBLIC_URL=https://api.example.com": "as api.example.com (MINIPROFILE_PUBLIC_URL)",
+		"MINIPROFILE_TRUSTED_PROXIES=127.0.0.1":          "MINIPROFILE_TRUSTED_PROXIES",
+		"MINIPROFILE_STORE=firestore://demo-project MINIPROFILE_SECRET=0123456789abcdef0123456789abcdef MINIPROFILE_OBJECTS=file:data": "on a firestore: store (MINIPROFILE_STORE)",
+		"MINIPROFILE_LISTEN=:8080 WECHAT_BASE_URL=sandbox " + realApp:                                                                  "unset WECHAT_BASE_URL, or set MINIPROFILE_SANDBOX_ANYWHERE=true",
 	} {
 		code, text := refused(t, strings.Fields(settings)...)
 		if code != 1 || !strings.Contains(text, want) || !strings.Contains(text, "set MINIPROFILE_SANDBOX_ANYWHERE=true") {

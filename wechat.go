@@ -53,7 +53,7 @@ func (s *settings) checkSandbox() error {
 		where = fmt.Sprintf("as %s (MINIPROFILE_PUBLIC_URL)", u.Host)
 	case len(s.TrustedProxies) > 0:
 		where = "behind a proxy (MINIPROFILE_TRUSTED_PROXIES)"
-	case known(s.Store, stores) == nil && scheme(s.Store) != "file" && scheme(s.Store) != "memory":
+	case checkURL(s.Store, stores) == nil && scheme(s.Store) != "file" && scheme(s.Store) != "memory":
 		where = fmt.Sprintf("on a %s: store (MINIPROFILE_STORE)", scheme(s.Store))
 	default:
 		return nil
@@ -71,6 +71,8 @@ func (s *settings) weChat() (*weChat, error) {
 	if s.Apps != "" {
 		config.Apps, err = wechat.ParseApps(s.Apps)
 		wrong.add("WECHAT_APPS", err)
+	} else if named("WECHAT_APPS") {
+		wrong.add("WECHAT_APPS", errors.New("is set, but empty: unset it if you mean the sandbox"))
 	}
 	if s.Push != "" {
 		config.Push, err = wechat.ParsePush(s.Push)

@@ -62,6 +62,22 @@ func folder(u *url.URL) (string, error) {
 	return path, makeFolder(path)
 }
 
+// CheckURL returns what is wrong with a URL of a store or of objects. It opens and makes
+// nothing.
+func CheckURL(u *url.URL) error {
+	_, err := place(u)
+	return err
+}
+
+// Folder returns the absolute path of the folder that u names, which need not exist.
+func Folder(u *url.URL) (string, error) {
+	path, err := place(u)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
 // place returns the folder that u names.
 func place(u *url.URL) (string, error) {
 	if u.Host != "" || u.User != nil {

@@ -36,11 +36,8 @@ func Secret(u *url.URL) (string, error) {
 // SecretPath returns where Secret keeps the secret of the folder that u names. It
 // makes nothing.
 func SecretPath(u *url.URL) (string, error) {
-	dir, err := place(u)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Abs(filepath.Join(dir, "secret"))
+	dir, err := Folder(u)
+	return filepath.Join(dir, "secret"), err
 }
 
 func readSecret(path string) (string, error) {
@@ -50,7 +47,7 @@ func readSecret(path string) (string, error) {
 	}
 	secret := strings.TrimSpace(string(text))
 	if secret == "" {
-		return "", fmt.Errorf("%s is empty", path)
+		return "", fmt.Errorf("%s is empty: restore it, or remove it if nobody has an account yet", path)
 	}
 	return secret, nil
 }

@@ -117,6 +117,12 @@ func OpenStore(ctx context.Context, u *url.URL) (drivers.Store, error) {
 	return s, nil
 }
 
+// CheckURL returns what is wrong with a URL of a store. It asks nobody.
+func CheckURL(u *url.URL) error {
+	_, err := parse(u)
+	return err
+}
+
 // parse returns the database that u names.
 func parse(u *url.URL) (place, error) {
 	if u.Opaque != "" || u.User != nil || u.Host == "" {

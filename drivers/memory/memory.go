@@ -47,7 +47,7 @@ func (s *Space) OpenObjects() drivers.Objects { return &objects{blobs: &s.blobs}
 
 // OpenStore opens a store on a new space; a drivers.Opener.
 func OpenStore(_ context.Context, u *url.URL) (drivers.Store, error) {
-	if err := check(u); err != nil {
+	if err := CheckURL(u); err != nil {
 		return nil, err
 	}
 	return New().OpenStore(), nil
@@ -55,13 +55,14 @@ func OpenStore(_ context.Context, u *url.URL) (drivers.Store, error) {
 
 // OpenObjects opens objects on a new space; a drivers.Opener.
 func OpenObjects(_ context.Context, u *url.URL) (drivers.Objects, error) {
-	if err := check(u); err != nil {
+	if err := CheckURL(u); err != nil {
 		return nil, err
 	}
 	return New().OpenObjects(), nil
 }
 
-func check(u *url.URL) error {
+// CheckURL returns what is wrong with a URL of a store or of objects.
+func CheckURL(u *url.URL) error {
 	if u.Opaque != "" || u.User != nil || u.Host != "" || u.Path != "" {
 		return errors.New("memory: takes no path and no host")
 	}

@@ -139,6 +139,12 @@ type place struct {
 	lookup       s3.BucketLookupType
 }
 
+// CheckURL returns what is wrong with a URL of objects. It asks nobody.
+func CheckURL(u *url.URL) error {
+	_, err := parse(u)
+	return err
+}
+
 func parse(u *url.URL) (place, error) {
 	if err := drivers.CheckParameters(u, "lookup", "prefix", "region", "tls"); err != nil {
 		return place{}, err
