@@ -66,7 +66,7 @@ func TestWrongSettings(t *testing.T) {
 		{"MINIPROFILE_MAX_IN_FLIGHT=0", []string{"MINIPROFILE_MAX_IN_FLIGHT: less than 1"}},
 		{"MINIPROFILE_RATE_LIMITS=bad", []string{"MINIPROFILE_RATE_LIMITS: there is no limit"}},
 		{"MINIPROFILE_TRUSTED_PROXIES=bad MINIPROFILE_SANDBOX_ANYWHERE=true", []string{"MINIPROFILE_TRUSTED_PROXIES: "}},
-		{"MINIPROFILE_CORS_ORIGINS=https://h5.example.com/", []string{"MINIPROFILE_CORS_ORIGINS: ", "no slash at the end"}},
+		{"MINIPROFILE_CORS_ORIGINS=https://h5.example.com/", []string{"MINIPROFILE_CORS_ORIGINS: ", "origin 1 has a slash at the end"}},
 		{"MINIPROFILE_TLS_CERT=missing.pem MINIPROFILE_TLS_KEY=missing.pem", []string{"MINIPROFILE_TLS_CERT, MINIPROFILE_TLS_KEY: ", "no such file"}},
 		{"MINIPROFILE_TRUSTED_DOCUMENTS=missing.json", []string{"MINIPROFILE_TRUSTED_DOCUMENTS: ", "no such file"}},
 		{"MINIPROFILE_ONLY_TRUSTED=true", []string{"MINIPROFILE_ONLY_TRUSTED: needs MINIPROFILE_TRUSTED_DOCUMENTS"}},

@@ -41,6 +41,9 @@ func (c *coercer) variables(operation *ast.OperationDefinition, text []byte) (ma
 			if fault != nil {
 				return nil, fault
 			}
+			if value == nil && c.document.needed[v] {
+				return nil, badInput("", "must not be null where it is used", c.at)
+			}
 			values[v.Variable] = value
 		case v.DefaultValue != nil:
 			value, err := v.DefaultValue.Value(c.document.numbers)

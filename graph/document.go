@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	gqlparser "github.com/vektah/gqlparser/v2"
@@ -20,6 +21,7 @@ type document struct {
 	numbers map[string]any // see plain
 	plans   map[*ast.OperationDefinition]*plan
 	asks    map[*ast.OperationDefinition]asked
+	needed  map[*ast.VariableDefinition]bool // whether its value must not be null where it is used
 }
 
 // checker finds out whether documents are good.
@@ -71,7 +73,8 @@ func (c *checker) check(key []byte) (*document, []*Fault) {
 	if errs := validator.ValidateWithRules(c.schema, doc, c.rules); len(errs) > 0 {
 		return nil, c.words.validationFaults(errs)
 	}
-	d := &document{key: string(key), ast: doc, asks: map[*ast.OperationDefinition]asked{}}
+	d := &document{key: string(key), ast: doc, asks: map[*ast.OperationDefinition]asked{}, needed: map[*ast.VariableDefinition]bool{}}
+	c.uses(d)
 	for _, operation := range doc.Operations {
 		d.asks[operation] = asks(doc, operation)
 	}
@@ -87,8 +90,21 @@ func (c *checker) check(key []byte) (*document, []*Fault) {
 	return d, nil
 }
 
-// literals checks the values of custom scalars that stand in the document, which
-// validation lets pass.
+// uses notes which variables must not be null. Validation lets one that may be null stand
+// where null may not, if either has a default: gqlgen then takes a null for no value, or
+// panics when it is that of @skip.
+func (c *checker) uses(d *document) {
+	var events core.Events
+	events.OnValue(func(_ *core.Walker, v *ast.Value) {
+		if v.Kind == ast.Variable && v.VariableDefinition != nil && v.ExpectedType != nil && v.ExpectedType.NonNull {
+			d.needed[v.VariableDefinition] = true
+		}
+	})
+	core.Walk(c.schema, d.ast, &events)
+}
+
+// literals checks the values that stand in the document of what validation lets pass:
+// custom scalars, and integers of any size.
 func (d *document) literals() *Fault {
 	var selection func(ast.SelectionSet) *Fault
 	selection = func(set ast.SelectionSet) *Fault {
@@ -144,6 +160,10 @@ func (d *document) literal(v *ast.Value) *Fault {
 				return invalid("JSON must be an object.", place(v.Position))
 			}
 			return d.plain(v)
+		case "Int":
+			if _, err := strconv.ParseInt(v.Raw, 10, 32); v.Kind == ast.IntValue && err != nil {
+				return invalid("An Int has 32 bits.", place(v.Position))
+			}
 		}
 	}
 	for _, child := range v.Children {

@@ -365,12 +365,12 @@ type LogoutPayload {
 "What to change in the profile."
 input UpdateProfileInput {
   """
-  1 to 32 characters as a person counts them (an emoji is one), trimmed; no control and no
-  text-direction characters.
+  1 to 32 characters as a person counts them (an emoji is one), trimmed; no control characters, and
+  none that embed, override or isolate the direction of text.
   """
   nickname: String
   """
-  A picture: JPEG, PNG, GIF (its first frame) or WebP, at most 10 MiB, 8192 pixels a side and 40 million in
+  A picture: JPEG, PNG, GIF (its first frame) or WebP (not animated), at most 10 MiB, 8192 pixels a side and 40 million in
   all. It is turned upright, cut to its centre square, made white where it is transparent, and rid of all metadata.
   """
   avatar: Upload

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/miniprofile/miniprofile/auth"
@@ -97,7 +98,8 @@ type Call struct {
 	Field   string
 	Picture bool // whether a file came with it
 
-	token string // of the Authorization header
+	token    string // of the Authorization header
+	panicked atomic.Bool
 }
 
 // callKey is the key of the *Call in a resolver's context.
@@ -358,12 +360,15 @@ func (h *Handler) report(ctx context.Context, call *Call, fault *Fault, err erro
 	h.log.LogAttrs(ctx, level, "request failed", line...)
 }
 
-// recovered logs a panic of the core.
+// recovered logs a panic of the core: the first one of a request, for there may be one
+// in each field.
 func (h *Handler) recovered(ctx context.Context, value any) error {
 	call := ctx.Value(callKey{}).(*Call)
-	kind, stack := Panic(value)
-	h.log.LogAttrs(ctx, slog.LevelError, "panic", slog.String("request", call.RequestID),
-		slog.String("panic", kind), slog.Any("stack", stack))
+	if call.panicked.CompareAndSwap(false, true) {
+		kind, stack := Panic(value)
+		h.log.LogAttrs(ctx, slog.LevelError, "panic", slog.String("request", call.RequestID),
+			slog.String("panic", kind), slog.Any("stack", stack))
+	}
 	return errPanicked
 }
 

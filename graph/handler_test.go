@@ -234,7 +234,7 @@ func TestFaults(t *testing.T) {
 
 func TestPanics(t *testing.T) {
 	t.Parallel()
-	for _, query := range []string{`{ me { id } }`, `{ me { id sessions { id } } }`, `mutation { logout { ended } }`} {
+	for _, query := range []string{`{ me { id } }`, `{ me { id sessions { id } } }`, `mutation { logout { ended } }`, `{ a: me { id } b: me { id } }`} {
 		h := start(Options{})
 		h.panic = "a secret value"
 		a := h.post(t, operation(query))
@@ -294,8 +294,19 @@ func TestRequests(t *testing.T) {
 		{"JSON literal", operation(`mutation{updateProfile(input:{preferences:[1]}){user{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
 		{"JSON variable", operation(`mutation($x:Int){updateProfile(input:{preferences:{a:$x}}){user{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
 
+		{"large literal", operation(`mutation{updateProfile(input:{ifVersion:2147483648}){user{id}}}`), 200, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+
 		{"missing variable", operation(login), 200, 400, "BAD_USER_INPUT", ""},
 		{"null variable", operation(login, `{"i":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"null for @skip", operation(`query($b:Boolean=true){me{id @skip(if:$b)}}`, `{"b":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"null for @include, in a fragment", operation(`query($b:Boolean=true){me{...F}}fragment F on User{id @include(if:$b)}`, `{"b":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"null for an argument that has a default", operation(`query($s:AvatarSize){me{avatar{url(size:$s)}}}`, `{"s":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"nothing for an argument that has a default", operation(`query($s:AvatarSize){me{avatar{url(size:$s)}}}`), 200, 200, "", ""},
+		{"null for a variable that has a default", operation(`mutation($i:LoginInput={code:"c"}){login(input:$i){created}}`, `{"i":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"null for a field, by a variable", operation(`mutation($c:String="c"){login(input:{code:$c}){created}}`, `{"c":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"null in a list, by a variable", operation(`mutation($s:ConsentScope=PHONE){withdrawConsent(input:{scopes:[$s]}){user{id}}}`, `{"s":null}`), 200, 400, "BAD_USER_INPUT", ""},
+		{"null where it may be", operation(`mutation($n:String="n"){updateProfile(input:{nickname:$n}){user{id}}}`, `{"n":null}`), 200, 200, "", ""},
+		{"null to another operation", `{"query":"query A($b:Boolean=true){me{id @skip(if:$b)}} mutation B($b:Boolean){logout(input:{everywhere:$b}){ended}}","operationName":"B","variables":{"b":null}}`, 200, 200, "", ""},
 		{"variable type", operation(login, `{"i":"x"}`), 200, 400, "BAD_USER_INPUT", ""},
 		{"missing field", operation(login, `{"i":{}}`), 200, 400, "BAD_USER_INPUT", "code"},
 		{"null field", operation(login, `{"i":{"code":null}}`), 200, 400, "BAD_USER_INPUT", "code"},

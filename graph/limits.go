@@ -86,9 +86,9 @@ func (m *meter) check(doc *ast.QueryDocument, introspection bool) *Fault {
 		case size.depth > MaxDepth:
 			return invalid(fmt.Sprintf("The document is deeper than %d levels.", MaxDepth))
 		case size.roots > MaxRoots:
-			return invalid(fmt.Sprintf("The operation has more than %d fields.", MaxRoots))
+			return invalid(fmt.Sprintf("The operation has more than %d root fields.", MaxRoots))
 		case size.cost > MaxCost:
-			return invalid(fmt.Sprintf("The operation costs more than %d.", MaxCost))
+			return invalid(fmt.Sprintf("The operation costs more than %d: each field costs 1; sessions, audit and consents count 20 times, with all that is in them, preferences 20, export 200.", MaxCost))
 		case total > MaxSize:
 			return invalid(fmt.Sprintf("The operations select more than %d fields and fragments.", MaxSize))
 		}

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -45,7 +46,7 @@ func (w words) parseFault(err error) *Fault {
 		return parseFailed("The document cannot be parsed.")
 	}
 	if len(e.Locations) == 0 { // the only one without a place
-		return parseFailed("The document is too long.")
+		return parseFailed(fmt.Sprintf("The document has more than %d tokens.", MaxTokens))
 	}
 	return parseFailed("The document cannot be parsed here.", e.Locations...)
 }

@@ -218,7 +218,9 @@ func parseMap(text []byte, fileName string, sent bool) (string, *Fault) {
 	switch places := paths[fileName]; {
 	case len(paths) == 0 && !sent:
 		return "", nil
-	case len(paths) != 1 || !sent || len(places) != 1:
+	case !sent:
+		return "", badRequest("The file of the part map is not here: a part of its name with a filename.")
+	case len(paths) != 1 || len(places) != 1:
 		return "", badRequest("The part map must have one place for one file.")
 	case !strings.HasPrefix(places[0], "variables."):
 		return "", badRequest("The place of a file in the part map is not one of a variable.")

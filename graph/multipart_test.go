@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -331,14 +332,23 @@ func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
 		meAll, uploadQuery, `query($s:AvatarSize=SMALL){me{avatar{url(size:$s)}}}`, `mutation{updateProfile(input:{preferences:{a:1.50,b:[{c:null}]}}){user{id}}}`,
 		`{__schema{types{name fields(includeDeprecated:true){name args{defaultValue}}}}}`, `{__type(name:"User"){possibleTypes{name}}}`,
+		`query($b:Boolean=true){me@skip(if:$b){id}}`,
 		`query($b:Boolean!=true){me@skip(if:$b){...F@include(if:$b)}}fragment F on User{sessions{id}}`, `mutation{login(input:{code:"""x"""}){created}}`,
 	} {
 		f.Add(text)
 	}
 	h := start(Options{Introspection: true})
+	variable := regexp.MustCompile(`\$([_A-Za-z][_0-9A-Za-z]*)`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if a := h.post(t, operation(text)); a.code() == "INTERNAL" || h.log.Len() > 0 {
-			t.Fatalf("%s: %s %s", text, a.body, h.log.String())
+		nulls := map[string]any{}
+		for _, m := range variable.FindAllStringSubmatch(text, -1) {
+			nulls[m[1]] = nil
+		}
+		variables, _ := json.Marshal(nulls)
+		for _, body := range []string{operation(text), operation(text, string(variables))} {
+			if a := h.post(t, body); a.code() == "INTERNAL" || h.log.Len() > 0 {
+				t.Fatalf("%s: %s %s", body, a.body, h.log.String())
+			}
 		}
 		h.calls = h.calls[:0]
 	})

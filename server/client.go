@@ -1,7 +1,7 @@
 package server
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -72,13 +72,13 @@ func (c clients) trusts(a netip.Addr) bool {
 // ParseProxies reads addresses and networks, as 10.0.0.0/8 or ::1.
 func ParseProxies(texts []string) ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
-	for _, text := range texts {
+	for i, text := range texts {
 		text = strings.TrimSpace(text)
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			a, failed := netip.ParseAddr(text)
 			if failed != nil {
-				return nil, errors.New("a proxy is neither an address nor a network, as 10.0.0.0/8")
+				return nil, fmt.Errorf("proxy %d is neither an address nor a network, as 10.0.0.0/8", i+1)
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}

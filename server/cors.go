@@ -1,7 +1,7 @@
 package server
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,14 +11,14 @@ import (
 // ParseOrigins checks origins, as https://h5.example.com.
 func ParseOrigins(texts []string) ([]string, error) {
 	var origins []string
-	for _, text := range texts {
+	for i, text := range texts {
 		text = strings.TrimSpace(text)
 		if strings.HasSuffix(text, "/") {
-			return nil, errors.New("an origin has no slash at the end: https://h5.example.com")
+			return nil, fmt.Errorf("origin %d has a slash at the end: want https://h5.example.com", i+1)
 		}
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Contains(text, "*") || text != u.Scheme+"://"+strings.ToLower(u.Host) {
-			return nil, errors.New("an origin is not SCHEME://HOST or SCHEME://HOST:PORT in lower case, as https://h5.example.com; there is no wildcard")
+			return nil, fmt.Errorf("origin %d is not SCHEME://HOST or SCHEME://HOST:PORT in lower case, as https://h5.example.com; there is no wildcard", i+1)
 		}
 		origins = append(origins, text)
 	}

@@ -49,8 +49,9 @@ func ParseLimits(text string) (Limits, error) {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		quota, ok := names[name]
 		if !ok {
-			return Limits{}, fmt.Errorf("there is no limit %q: on, off, or some of address, login, user, app and wechat, as login=60/m", name)
+			return Limits{}, fmt.Errorf("there is no limit %q, or it stands twice: on, off, or some of address, login, user, app and wechat, as login=60/m", name)
 		}
+		delete(names, name)
 		if *quota = (Quota{}); value == "off" {
 			continue
 		}
