@@ -30,7 +30,7 @@ type copyAll struct {
 func (copyAll) Help() string {
 	return `The source must not change meanwhile: stop the server, or let it serve with --read-only. Interrupted in any way, the same command goes on where it was.
 
-Exit codes: 0 copied and verified; 1 not finished, the same command goes on; 3 the target holds other data; 4 source and target differ; 80 wrong flags.`
+Exit codes: 0 copied and verified; 1 not finished, the same command goes on; 3 the target holds other data; 4 source and target differ; 80 wrong flags, or a source that cannot be copied.`
 }
 
 // The exit codes of copy, for scripts.
@@ -80,8 +80,10 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 		return exit{fmt.Errorf("%w\n%sName an empty target, or empty this one", err, did), exitOccupied}
 	case errors.Is(err, migrate.ErrDifferent):
 		return exit{fmt.Errorf("%w\nDid anybody write meanwhile? Empty the target, keep the source still (serve --read-only) and copy again", err), exitDifferent}
+	case errors.Is(err, migrate.ErrUnfinished):
+		return exit{fmt.Errorf("%w: finish that one first", err), exitUsage}
 	case errors.Is(err, migrate.ErrNothing), errors.Is(err, migrate.ErrUnknownKind):
-		return err
+		return exit{err, exitUsage}
 	case ctx.Err() != nil:
 		return errors.New("interrupted\nNot finished: the same command goes on where it was")
 	case err != nil:

@@ -225,7 +225,7 @@ func TestCopyCommand(t *testing.T) {
 		{"occupied by objects", "--from file:from --to file:fresh --to-objects file:occupied", 3, "", "object avatars/"},
 		{"missing source", "--from file:misspelt --to file:fresh", 80, "", "no such file"},
 		{"no scheme", "--from nowhere:x --to file:fresh", 80, "", "--from: open nowhere:x: unknown scheme"},
-		{"nothing", "--from memory: --to file:fresh --without-objects", 1, "", "the source holds nothing"},
+		{"nothing", "--from memory: --to file:fresh --without-objects", 80, "", "the source holds nothing"},
 		{"to nowhere", "--from file:from --to other:x", 80, "", "known are file, "},
 		{"into memory", "--from file:from --to memory:", 80, "", "gone when the command ends"},
 		{"no flags", "", 80, "", "--from and --to"},

@@ -20,7 +20,8 @@ var (
 	// ErrDifferent: all was copied, and source and target are not equal: one of
 	// them was written to meanwhile, or is broken. The target stays unfinished.
 	ErrDifferent = errors.New("source and target differ")
-	// ErrUnfinished: the store is the target of a copy that has not been finished.
+	// ErrUnfinished: the store is the target of a copy that has not been finished. It
+	// is no source.
 	ErrUnfinished = errors.New("an unfinished copy")
 	// ErrNothing: the source holds nothing, so it is hardly the one that was meant.
 	ErrNothing = errors.New("the source holds nothing")
@@ -117,6 +118,9 @@ func (c *copier) copy(ctx context.Context) error {
 func (c *copier) survey(ctx context.Context) error {
 	empty := true
 	if c.From != nil {
+		if err := Unfinished(ctx, c.From); err != nil {
+			return fmt.Errorf("the source: %w", err)
+		}
 		if err := c.knowsKinds(ctx, c.From, ErrUnknownKind); err != nil {
 			return err
 		}

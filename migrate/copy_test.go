@@ -315,6 +315,25 @@ func TestSourceRefused(t *testing.T) {
 	if _, err := Copy(t.Context(), config); err != nil {
 		t.Error(err)
 	}
+
+	part, third := inMemory(), inMemory()
+	ctx, cancel := context.WithCancel(t.Context())
+	config.To = &watched{Store: part.Store, before: func(ops []drivers.Op) error {
+		if ops[0].Key.Kind != markKind {
+			cancel() // the mark is there, and nothing else
+		}
+		return ctx.Err()
+	}}
+	config.ToObjects = part.objects
+	if _, err := Copy(ctx, config); err == nil {
+		t.Fatal("it was not broken off")
+	}
+	if _, err := Copy(t.Context(), between(part, third)); !errors.Is(err, ErrUnfinished) {
+		t.Errorf("the target of an unfinished copy, as a source: %v", err)
+	}
+	if got := content(t, third); len(got) != 0 {
+		t.Errorf("written: %v", got)
+	}
 }
 
 // TestInterrupted breaks a copy off again and again, at each commit in turn as it
