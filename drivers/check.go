@@ -91,7 +91,8 @@ func CheckPut(key string, size int64, contentType string) error {
 	if size < 0 || size > MaxObject {
 		return fmt.Errorf("%w: object of %d bytes, want 0 to %d", ErrInvalid, size, MaxObject)
 	}
-	if contentType == "" || len(contentType) > MaxContentType || strings.ContainsFunc(contentType, func(r rune) bool { return r < ' ' || r > '~' }) {
+	if contentType == "" || len(contentType) > MaxContentType || strings.Trim(contentType, " ") != contentType ||
+		strings.ContainsFunc(contentType, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return fmt.Errorf("%w: content type %q", ErrInvalid, contentType)
 	}
 	return nil

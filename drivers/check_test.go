@@ -203,7 +203,7 @@ func TestCheckObjects(t *testing.T) {
 		wantInvalid(t, fmt.Sprint("size ", size), drivers.CheckPut("a", size, "x"), want)
 	}
 	for contentType, want := range map[string]string{
-		"": "content type", "x": "", " ~": "", "a\n": "content type", "a\x7f": "content type", "ä": "content type", "\xff": "content type",
+		"": "content type", "x": "", "! ~": "", " x": "content type", "x ": "content type", "a\n": "content type", "a\x7f": "content type", "ä": "content type", "\xff": "content type",
 		strings.Repeat("t", drivers.MaxContentType): "", strings.Repeat("t", drivers.MaxContentType+1): "content type",
 	} {
 		wantInvalid(t, fmt.Sprintf("type %q", contentType), drivers.CheckPut("a", 0, contentType), want)

@@ -32,7 +32,8 @@ type Objects interface {
 	// reader of the key sees the old object or the new one, whole, never a
 	// mixture or a part; after an error, either. When r ends before size, or has
 	// more, or fails, Put returns an error and the old object, or none, is there.
-	// Of several Puts at once, one wins. contentType is printable ASCII.
+	// Of several Puts at once, one wins. contentType is printable ASCII,
+	// without a space at either end.
 	Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) error
 
 	// Get opens the object for reading, or returns ErrNotFound. The caller closes

@@ -25,15 +25,17 @@ const (
 var ErrBroken = errors.New("the object storage has failed too often, it is left alone for a while")
 
 // Objects returns objects with the contract of o, and its abilities, that return
-// ErrBroken at once while o is broken. What is no fault of o, such as
-// drivers.ErrNotFound, does not count, nor does what ends with its context.
+// ErrBroken at once while o is broken. An answer of o's, such as drivers.ErrNotFound,
+// is no failure, and what a caller gives up does not count at all. A deadline that runs
+// out is a failure: by that, a storage that hangs is known.
 func Objects(o drivers.Objects) drivers.Objects {
 	b := &objects{Objects: o, breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Timeout:     pause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
 		IsExcluded:  func(err error) bool { return errors.Is(err, context.Canceled) },
 		IsSuccessful: func(err error) bool {
-			return err == nil || errors.Is(err, drivers.ErrNotFound) || errors.Is(err, drivers.ErrInvalid) || errors.Is(err, drivers.ErrClosed)
+			return err == nil || errors.Is(err, drivers.ErrNotFound) || errors.Is(err, drivers.ErrInvalid) ||
+				errors.Is(err, drivers.ErrClosed) || errors.Is(err, drivers.ErrReadOnly)
 		},
 	})}
 	return drivers.KeepAbilities(b, o)

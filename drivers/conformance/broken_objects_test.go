@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -263,6 +264,16 @@ func TestBrokenObjects(t *testing.T) {
 			}
 			return nil
 		})},
+		{"closes under a Put", "ObjectsCloseWaits", func(o drivers.Objects) drivers.Objects {
+			var shut atomic.Bool
+			return tamperedObjects{Objects: o, close: func() error { shut.Store(true); return nil },
+				get: func(ctx context.Context, key string) (drivers.Object, error) {
+					if shut.Load() {
+						return drivers.Object{}, drivers.ErrClosed
+					}
+					return o.Get(ctx, key)
+				}}
+		}},
 		{"works after Close", "ObjectsClosed", func(o drivers.Objects) drivers.Objects {
 			return tamperedObjects{Objects: o, close: func() error { return nil }}
 		}},

@@ -3,7 +3,9 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -113,6 +115,38 @@ func testObjectsClosed(t tester, open func() drivers.Objects) {
 	}
 	if got := read(t, open(), "a"); got != "old" {
 		t.Errorf("ErrClosed: the call did nothing: the object is %q", got)
+	}
+}
+
+// testObjectsCloseWaits closes under a Put whose reader takes its time.
+func testObjectsCloseWaits(t tester, open func() drivers.Objects) {
+	o := open()
+	reader, writer := io.Pipe()
+	put, closed := make(chan error, 1), make(chan error, 1)
+	go func() { put <- o.Put(t.Context(), "a", reader, 2, "text/plain") }()
+	within(t, "Put reads its reader", func() { writer.Write([]byte("x")) })
+	go func() { closed <- o.Close() }()
+	within(t, closedPromise, func() {
+		for !t.Failed() {
+			if _, err := o.Get(t.Context(), "b"); errors.Is(err, drivers.ErrClosed) {
+				return
+			}
+		}
+	})
+	select {
+	case <-closed:
+		t.Errorf("Close waits for the calls under way: a Put is")
+	case <-time.After(20 * time.Millisecond): // it would have come by now
+	}
+	within(t, "a call under way is carried out", func() {
+		writer.Write([]byte("y"))
+		writer.Close()
+		if err := <-put; err != nil {
+			t.Errorf("a call under way is carried out: Put: %v", err)
+		}
+	})
+	if got := read(t, open(), "a"); got != "xy" {
+		t.Errorf("a call under way is carried out: the object is %q", got)
 	}
 }
 

@@ -63,6 +63,7 @@ var storeTrials = []trial[drivers.Store]{
 	{"Revisions", testRevisions},
 	{"RevisionsUnderChange", testRevisionsUnderChange},
 	{"RevisionsNeverReturn", testRevisionsNeverReturn},
+	{"Kinds", testKinds},
 	{"Expiry", testExpiry},
 	{"Expired", testExpired},
 	{"Scan", testScan},
@@ -95,6 +96,7 @@ var objectsTrials = []trial[drivers.Objects]{
 	{"ListUnderChange", testListUnderChange},
 	{"ObjectsContexts", testObjectsContexts},
 	{"ObjectsClosed", testObjectsClosed},
+	{"ObjectsCloseWaits", testObjectsCloseWaits},
 	{"ObjectsCloseRace", testObjectsCloseRace},
 	{"ObjectsReopen", testObjectsReopen},
 }

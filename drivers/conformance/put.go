@@ -197,7 +197,7 @@ func testObjectLimits(t tester, open func() drivers.Objects) {
 		wantErr(t, fmt.Sprintf("%s: Get of %q", promise, name), err, drivers.ErrInvalid)
 		wantErr(t, fmt.Sprintf("%s: Delete of %q", promise, name), o.Delete(t.Context(), "a", name), drivers.ErrInvalid)
 	}
-	for _, contentType := range []string{"", "a\n", "a\r\nb: c", "ä", "a\x7f", strings.Repeat("t", drivers.MaxContentType+1)} {
+	for _, contentType := range []string{"", " ", " a", "a ", "a\n", "a\r\nb: c", "ä", "a\x7f", strings.Repeat("t", drivers.MaxContentType+1)} {
 		wantErr(t, fmt.Sprintf("%s: Put of type %q", promise, contentType), o.Put(t.Context(), "a", strings.NewReader("x"), 1, contentType), drivers.ErrInvalid)
 	}
 	for _, size := range []int64{-1, drivers.MaxObject + 1} {

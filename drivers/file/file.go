@@ -115,15 +115,16 @@ func makeFolder(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncFolder(filepath.Dir(path), (*os.File).Sync)
 }
 
-// syncFolder makes the names in a folder survive a power cut.
-func syncFolder(path string) error {
+// syncFolder makes the names in a folder survive a power cut. sync is (*os.File).Sync, but
+// in tests.
+func syncFolder(path string, sync func(*os.File) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return f.Sync()
+	return sync(f)
 }

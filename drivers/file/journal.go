@@ -249,7 +249,7 @@ func tornHeader(data, header []byte) error {
 		begun++
 	}
 	switch {
-	case len(bytes.Trim(data[begun:], "\x00")) == 0:
+	case len(data) <= len(header) && len(bytes.Trim(data[begun:], "\x00")) == 0:
 		return nil
 	case begun >= len(journalMagic):
 		return errForeign

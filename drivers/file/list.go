@@ -60,19 +60,21 @@ func (l *list) names(dir string) ([]string, error) {
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	defer f.Close()
-	names, err := f.Readdirnames(-1)
+	entries, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}
-	for i, name := range names {
-		if segment, ok := strings.CutSuffix(name, folderMark); ok {
-			names[i] = segment + "/"
+	var names []string
+	for _, e := range entries {
+		segment, isFolder := strings.CutSuffix(e.Name(), folderMark)
+		if isFolder != e.IsDir() || drivers.CheckObjectKey(segment) != nil {
+			continue // not ours, to be left alone: .tmp, .DS_Store, lost+found, backup
 		}
+		if isFolder {
+			segment += "/"
+		}
+		names = append(names, segment)
 	}
-	// What is not ours is left alone: .tmp, .DS_Store, lost+found.
-	names = slices.DeleteFunc(names, func(name string) bool {
-		return drivers.CheckObjectKey(strings.TrimSuffix(name, "/")) != nil
-	})
 	slices.Sort(names)
 	return names, nil
 }

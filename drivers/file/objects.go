@@ -47,7 +47,7 @@ func openObjects(dir string, now func() time.Time) (*objects, error) {
 	if err := makeFolder(tmp); err != nil {
 		return nil, err
 	}
-	o := &objects{root: root, tmp: tmp, now: now}
+	o := &objects{root: root, tmp: tmp, now: now, sync: (*os.File).Sync}
 	if err := o.tidy(); err != nil {
 		return nil, err
 	}
@@ -86,8 +86,9 @@ type objects struct {
 	gate      gate.Gate
 	root, tmp string
 	now       func() time.Time
-	tidied    atomic.Int64 // when, in Unix seconds
-	synced    sync.Map     // folders known to survive a power cut; none is ever removed
+	tidied    atomic.Int64         // when, in Unix seconds
+	synced    sync.Map             // folders known to survive a power cut; none is ever removed
+	sync      func(*os.File) error // os.File.Sync; tests put a failing disk here
 }
 
 func (o *objects) path(key string) string {
@@ -121,7 +122,7 @@ func (o *objects) put(ctx context.Context, key string, r io.Reader, size int64, 
 	if err := writeObject(f, exact.Reader(ctx, r, size), size, contentType); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := o.sync(f); err != nil {
 		return err
 	}
 	path := o.path(key)
@@ -135,7 +136,7 @@ func (o *objects) put(ctx context.Context, key string, r io.Reader, size int64, 
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncFolder(dir)
+	return syncFolder(dir, o.sync)
 }
 
 // makeFolder makes dir, and syncs it into its parents also when it was there:
@@ -151,7 +152,7 @@ func (o *objects) makeFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if err := syncFolder(parent); err != nil {
+	if err := syncFolder(parent, o.sync); err != nil {
 		return err
 	}
 	o.synced.Store(dir, nil)
@@ -194,7 +195,7 @@ func (o *objects) Delete(ctx context.Context, keys ...string) error {
 		folders[filepath.Dir(path)] = true
 	}
 	for dir := range folders {
-		if err := syncFolder(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := syncFolder(dir, o.sync); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("delete: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,11 +92,15 @@ func TestObjectForm(t *testing.T) {
 func TestStrangeFiles(t *testing.T) {
 	dir := t.TempDir()
 	o := openBlobs(t, dir)
-	if err := os.Mkdir(filepath.Join(o.root, "lost+found"), 0o700); err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"lost+found", "backup", ".trash+"} {
+		if err := os.Mkdir(filepath.Join(o.root, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(o.root, ".DS_Store"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{".DS_Store", "notes+"} {
+		if err := os.WriteFile(filepath.Join(o.root, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := o.Put(t.Context(), "m", strings.NewReader(""), 0, "x"); err != nil {
 		t.Fatal(err)
@@ -103,6 +108,48 @@ func TestStrangeFiles(t *testing.T) {
 	for info, err := range o.List(t.Context(), "", "") {
 		if err != nil || info.Key != "m" {
 			t.Errorf("List yields %q, %v", info.Key, err)
+		}
+	}
+}
+
+// TestObjectSyncs: what Put and Delete say is done survives a power cut, and a disk that
+// does not sync is an error.
+func TestObjectSyncs(t *testing.T) {
+	put := func(o *objects) error { return o.Put(t.Context(), "a/b/c", strings.NewReader("x"), 1, "x") }
+	remove := func(o *objects) error { return o.Delete(t.Context(), "a/b/c", "a/b/d") }
+	for _, c := range []struct {
+		name string
+		do   func(*objects) error
+		want []string // what is synced, in order
+	}{
+		{"put", put, []string{".tmp/put-*", ".", "a+", "a+/b+"}},
+		{"put beside another", func(o *objects) error { return errors.Join(put(o), put(o)) }, []string{".tmp/put-*", ".", "a+", "a+/b+", ".tmp/put-*", "a+/b+"}},
+		{"delete", func(o *objects) error { return errors.Join(put(o), remove(o)) }, []string{".tmp/put-*", ".", "a+", "a+/b+", "a+/b+"}},
+	} {
+		var synced []string
+		o := openBlobs(t, t.TempDir())
+		fails := -1
+		o.sync = func(f *os.File) error {
+			if len(synced) == fails {
+				return errors.New("the disk fails")
+			}
+			name, _ := filepath.Rel(o.root, f.Name())
+			synced = append(synced, name)
+			return f.Sync()
+		}
+		if err := c.do(o); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.EqualFunc(synced, c.want, func(name, pattern string) bool { ok, _ := filepath.Match(pattern, filepath.ToSlash(name)); return ok }) {
+			t.Errorf("%s syncs %v, want %v", c.name, synced, c.want)
+		}
+		for fails = range c.want {
+			synced = nil
+			failing := openBlobs(t, t.TempDir())
+			failing.sync = o.sync
+			if err := c.do(failing); err == nil {
+				t.Errorf("%s: sync %d fails, and it says nothing", c.name, fails)
+			}
 		}
 	}
 }

@@ -155,7 +155,7 @@ func TestDamaged(t *testing.T) {
 	}
 	db.Close()
 	spoilt := map[string][]byte{"text": []byte("this is no store"), "zeros": make([]byte, len(good))}
-	for size := 1; size < used; size += page / 2 {
+	for size := 0; size < used; size += page / 2 {
 		spoilt[fmt.Sprint("cut off at ", size)] = good[:size]
 	}
 	for name, text := range spoilt {

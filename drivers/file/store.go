@@ -46,6 +46,9 @@ func OpenStore(_ context.Context, u *url.URL) (drivers.Store, error) {
 
 // openStore opens the store in the folder dir. It sweeps on every tick.
 func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store, error) {
+	if err := makeDB(dir); err != nil {
+		return nil, err
+	}
 	db, err := openDB(dir, false)
 	if err != nil {
 		return nil, err
@@ -114,9 +117,44 @@ var (
 	ErrDamaged = errors.New("damaged: restore the backup")
 )
 
-// openDB opens the database in dir.
+// makeDB makes the database in dir when there is none: whole, or not at all. bbolt would
+// make one of an empty file too, which is what a copy onto a full disk leaves of a store.
+func makeDB(dir string) error {
+	path := filepath.Join(dir, "store.db")
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".store-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := f.Close(); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(f.Name(), 0o600, nil)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	// Unlike a rename, a link never replaces what another process was faster to make.
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncFolder(dir, (*os.File).Sync)
+}
+
+// openDB opens the database in dir, which is there.
 func openDB(dir string, readOnly bool) (db *bbolt.DB, err error) {
 	path := filepath.Join(dir, "store.db")
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return nil, err
+	case info.Size() == 0:
+		return nil, fmt.Errorf("%s is %w", path, ErrDamaged)
+	}
 	// Of a file that was cut off, bbolt reads what is not there: it panics, or the
 	// memory faults.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
