@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -42,13 +41,12 @@ func (c *Core) change(ctx context.Context, by caller, fresh bool, needs []Consen
 			return nil, err
 		}
 		if len(fields) > 0 {
-			a.user.Version++
-			a.user.Updated = now
+			a.user.touch(now)
 			user = c.view(a.uid, by.user.session, a.user)
 		}
 		// Also where it stays as it is: a consent must not come to an account that was
 		// erased or merged meanwhile.
-		return append(append(ops, more...), drivers.Replace(a.record, encode(a.user), time.Time{})), nil
+		return append(append(ops, more...), put(a.record, a.user)), nil
 	})
 	c.wakeJobs()
 	return user, err

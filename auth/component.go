@@ -36,7 +36,7 @@ func (c *Core) keepTicket(ctx context.Context, push Push) error {
 			return nil, nil
 		}
 		r.Ticket, r.At = c.seals.seal(key, push.Secret), &push.At
-		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
+		return []drivers.Op{put(records[0], r)}, nil
 	})
 }
 
@@ -69,7 +69,7 @@ func (c *Core) fetchComponentToken(ctx context.Context, _ tokenRecord) (Authoriz
 	// There is no ticket, or it is too old: pushes got lost. Ask for them again.
 	if now := c.now(); r.Asked == nil || now.Sub(*r.Asked) >= ticketAgain {
 		r.Asked = &now
-		err := c.store.Commit(ctx, drivers.Replace(records[0], encode(r), time.Time{}))
+		err := c.store.Commit(ctx, put(records[0], r))
 		if err == nil {
 			if err = c.wechat.StartTickets(ctx); err != nil {
 				return Authorization{}, fmt.Errorf("ask for tickets: %w", err)
@@ -135,7 +135,7 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 			}
 		}
 		r := c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now)
-		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
+		return []drivers.Op{put(records[0], r)}, nil
 	}
 	err = c.transact(ctx, keep)
 	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {

@@ -169,7 +169,7 @@ func (c *Core) grant(ctx context.Context, by caller, consent *ConsentInput, need
 			continue // the same call again
 		}
 		r = consentRecord{Scope: scope, Purpose: consent.Purpose, Policy: consent.PolicyVersion, Granted: now}
-		ops = append(ops, drivers.Replace(records[i], encode(r), time.Time{}))
+		ops = append(ops, put(records[i], r))
 		fields = append(fields, scope.field())
 	}
 	if len(fields) > 0 {
@@ -195,7 +195,7 @@ func (c *Core) withdrawal(ctx context.Context, a *account, event AuditEvent, sid
 		}
 		if records[i].Exists() && r.Withdrawn == nil {
 			r.Withdrawn = &now
-			ops = append(ops, drivers.Replace(records[i], encode(r), time.Time{}))
+			ops = append(ops, put(records[i], r))
 			fields[scope.field()] = true
 		}
 		more, cleared, err := c.clear(ctx, a, scope, now)
@@ -217,9 +217,8 @@ func (c *Core) withdrawal(ctx context.Context, a *account, event AuditEvent, sid
 		}
 	}
 	// Always written: an update under way that counts on the consent must fail.
-	a.user.Version++
-	a.user.Updated = now
-	return append(ops, drivers.Replace(a.record, encode(a.user), time.Time{}),
+	a.user.touch(now)
+	return append(ops, put(a.record, a.user),
 		audited(a.uid, auditRecord{At: now, Event: event, Session: sid, Fields: names})), nil
 }
 

@@ -172,14 +172,13 @@ func (c *Core) decide(ctx context.Context, uid, picture string, verdict Verdict)
 		}
 		if c.judge(verdict) == VerdictPass {
 			a.user.Avatar = &avatarRecord{ID: picture, Status: AvatarAccepted}
-			return []drivers.Op{drivers.Replace(a.record, encode(a.user), time.Time{})}, nil
+			return []drivers.Op{put(a.record, a.user)}, nil
 		}
 		now := c.now()
 		a.user.Avatar = nil
-		a.user.Version++
-		a.user.Updated = now
+		a.user.touch(now)
 		return []drivers.Op{
-			drivers.Replace(a.record, encode(a.user), time.Time{}),
+			put(a.record, a.user),
 			c.removeLater(a.uid, picture, now),
 			audited(a.uid, auditRecord{At: now, Event: ContentRejected, Fields: []string{"avatar"}}),
 		}, nil

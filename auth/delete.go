@@ -87,7 +87,7 @@ func (c *Core) deletion(a account, event AuditEvent, sid string, now, due time.T
 		a.user = a.user.erasing()
 	}
 	return []drivers.Op{
-		drivers.Replace(a.record, encode(a.user), time.Time{}),
+		put(a.record, a.user),
 		audited(a.uid, auditRecord{At: now, Event: event, Session: sid}),
 		newJob(jobEraseAccount, due, erasure{a.uid}),
 	}
@@ -151,7 +151,7 @@ func (c *Core) beginErasure(ctx context.Context, uid string) (user userRecord, s
 			return nil, nil
 		}
 		user = user.erasing()
-		return []drivers.Op{drivers.Replace(records[0], encode(user), time.Time{})}, nil
+		return []drivers.Op{put(records[0], user)}, nil
 	})
 	return user, stays, err
 }
@@ -270,7 +270,7 @@ func (c *Core) forget(ctx context.Context, other, uid, heir string) error {
 			others = append(without(others, heir), heir)
 		}
 		a.user.Others = others
-		return []drivers.Op{drivers.Replace(a.record, encode(a.user), time.Time{})}, nil
+		return []drivers.Op{put(a.record, a.user)}, nil
 	})
 }
 

@@ -214,7 +214,7 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 	}
 	until := now.Add(jobLease)
 	job.Attempts, job.Lease, job.Until = job.Attempts+1, newID(), &until
-	err = c.store.Commit(ctx, drivers.Replace(record, encode(job), time.Time{}))
+	err = c.store.Commit(ctx, put(record, job))
 	if errors.Is(err, drivers.ErrConflict) {
 		return nil // another one was faster
 	}

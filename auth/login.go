@@ -342,7 +342,7 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 	}
 	for _, a := range e.ended {
 		// On a replica whose clock is behind, another login could restore it.
-		ops = append(ops, drivers.Replace(a.record, encode(a.user.erasing()), time.Time{}))
+		ops = append(ops, put(a.record, a.user.erasing()))
 	}
 	changed := false // the user
 	if !e.there {
@@ -369,7 +369,7 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		switch {
 		case !e.union.there:
 			union := unionRecord{User: e.uid, Created: now}
-			ops = append(ops, drivers.Replace(e.unionRecord, encode(union), time.Time{}))
+			ops = append(ops, put(e.unionRecord, union))
 			e.user.Unions = append(slices.Clone(e.user.Unions), e.unionRecord.Key.ID)
 			changed = true
 			if !e.created {
@@ -383,14 +383,14 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 			}
 			if !slices.Contains(e.union.user.Others, e.uid) {
 				e.union.user.Others = append(slices.Clone(e.union.user.Others), e.uid)
-				ops = append(ops, drivers.Replace(e.union.record, encode(e.union.user), time.Time{}))
+				ops = append(ops, put(e.union.record, e.union.user))
 				audit(e.union.uid, UnionIDTaken)
 			}
 		}
 		e.identity.UnionID = person.UnionID
 	}
 	if changed {
-		ops = append(ops, drivers.Replace(e.record, encode(e.user), time.Time{}))
+		ops = append(ops, put(e.record, e.user))
 	}
 	if e.identity.Logins++; e.identity.Logins%sessionsEvery == 0 {
 		ops = append(ops, newJob(jobBoundSessions, now, crowd{e.uid}))
@@ -401,5 +401,5 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		e.identity.SessionKey = c.seals.seal(key, person.SessionKey)
 		e.identity.SessionKeyAt = now
 	}
-	return append(ops, drivers.Replace(e.identityRecord, encode(e.identity), time.Time{}))
+	return append(ops, put(e.identityRecord, e.identity))
 }

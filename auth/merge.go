@@ -90,7 +90,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 		if !identity.hasNewerKey(now, c.now()) {
 			identity.SessionKey, identity.SessionKeyAt = c.seals.seal(record.Key, proof.person.SessionKey), now
 			identity.User = a.uid
-			ops = append(ops, drivers.Replace(record, encode(identity), time.Time{}))
+			ops = append(ops, put(record, identity))
 		}
 		payload = MergeAccountPayload{c.view(a.uid, by.user.session, a.user), other.uid}
 		return ops, nil
@@ -232,7 +232,7 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 		switch {
 		case a.user.Phone == nil:
 			a.user.Phone = from.Phone
-			ops = append(ops, drivers.Replace(records[0], encode(phoneRecord{User: a.uid, Created: now}), time.Time{}))
+			ops = append(ops, put(records[0], phoneRecord{User: a.uid, Created: now}))
 		case records[0].Exists():
 			ops = append(ops, drivers.Delete(records[0]))
 		}
@@ -256,8 +256,8 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 		Created: from.Created, Updated: now, Merged: a.uid,
 	}
 	return append(append(ops, consents...),
-		drivers.Replace(a.record, encode(a.user), time.Time{}),
-		drivers.Replace(other.record, encode(left), time.Time{}),
+		put(a.record, a.user),
+		put(other.record, left),
 		audited(a.uid, auditRecord{At: now, Event: AccountsMerged, Session: sid, Fields: fields}),
 		newJob(jobFinishMerge, now, erasure{other.uid}),
 	), nil
@@ -282,7 +282,7 @@ func (c *Core) inherit(ctx context.Context, other string, own []drivers.Record, 
 			return nil, err
 		}
 		if theirs[i].Exists() && consent.Withdrawn == nil && !own[i].Exists() && slices.Contains(fields, scope.field()) {
-			ops = append(ops, drivers.Replace(own[i], encode(consent), time.Time{}))
+			ops = append(ops, put(own[i], consent))
 		}
 	}
 	return ops, nil
@@ -417,11 +417,11 @@ func (c *Core) repoint(ctx context.Context, key drivers.Key, uid string) error {
 		if key.Kind == kindUnions {
 			union, err := decode[unionRecord](records[0])
 			union.User = heir.uid
-			return []drivers.Op{drivers.Replace(records[0], encode(union), time.Time{})}, err
+			return []drivers.Op{put(records[0], union)}, err
 		}
 		identity, err := decode[identityRecord](records[0])
 		identity.User = heir.uid
-		return []drivers.Op{drivers.Replace(records[0], encode(identity), time.Time{})}, err
+		return []drivers.Op{put(records[0], identity)}, err
 	})
 }
 

@@ -198,7 +198,7 @@ func (c *Core) withSessionKey(ctx context.Context, who identityName, open func(k
 			return nil, nil
 		}
 		now.SessionKey, now.SessionKeyAt = "", time.Time{}
-		return []drivers.Op{drivers.Replace(records[0], encode(now), time.Time{})}, nil
+		return []drivers.Op{put(records[0], now)}, nil
 	})
 	switch {
 	case err != nil:
@@ -291,6 +291,6 @@ func (c *Core) CheckSessionKey(ctx context.Context, accessToken string, reset bo
 			return nil, err // a login was faster
 		}
 		r.SessionKey, r.SessionKeyAt = c.seals.seal(records[0].Key, fresh), now
-		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
+		return []drivers.Op{put(records[0], r)}, nil
 	})
 }

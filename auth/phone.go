@@ -116,9 +116,8 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phone
 				return nil, nil, &InvalidError{"move", "must be true, with a code: another account has this number"}
 			}
 			other.user.Phone = nil
-			other.user.Version++
-			other.user.Updated = now
-			ops = append(ops, drivers.Replace(other.record, encode(other.user), time.Time{}),
+			other.user.touch(now)
+			ops = append(ops, put(other.record, other.user),
 				audited(other.uid, auditRecord{At: now, Event: PhoneMovedAway, Fields: []string{"phone"}}))
 		}
 	}
@@ -131,7 +130,7 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phone
 	}
 	a.user.Phone = &phone
 	return append(ops,
-		drivers.Replace(records[0], encode(phoneRecord{User: a.uid, Created: now}), time.Time{}),
+		put(records[0], phoneRecord{User: a.uid, Created: now}),
 		audited(a.uid, auditRecord{At: now, Event: PhoneBound, Session: by.user.session, Fields: []string{"phone"}}),
 	), []string{"phone"}, nil
 }

@@ -251,9 +251,8 @@ func (c *Core) pushCancelled(ctx context.Context, push Push) error {
 			return c.deletion(a, WeChatCancelled, "", now, now), nil
 		}
 		a.user.Identities = stay
-		a.user.Version++
-		a.user.Updated = now
-		return append(ops, drivers.Replace(a.record, encode(a.user), time.Time{}),
+		a.user.touch(now)
+		return append(ops, put(a.record, a.user),
 			audited(a.uid, auditRecord{At: now, Event: WeChatCancelled})), nil
 	})
 	c.wakeJobs()

@@ -170,6 +170,12 @@ func decode[T any](r drivers.Record) (T, error) {
 	return v, nil
 }
 
+// put makes the op that writes v over a record as it was read, to stay until something
+// changes it.
+func put(old drivers.Record, v any) drivers.Op {
+	return drivers.Replace(old, encode(v), time.Time{})
+}
+
 var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // newID returns 128 random bits as 26 lower-case characters: no two are equal,
@@ -207,6 +213,12 @@ func unionKey(unionid string) drivers.Key {
 
 func phoneKey(p phoneNumber) drivers.Key {
 	return drivers.Key{Kind: kindPhones, ID: hashID(p.CountryCode, p.Number)}
+}
+
+// touch counts a change and says when it was.
+func (r *userRecord) touch(now time.Time) {
+	r.Version++
+	r.Updated = now
 }
 
 // hasNewerKey reports whether the stored session_key came later from WeChat than one

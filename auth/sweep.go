@@ -56,7 +56,7 @@ func (c *Core) sweepWhenDue(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	err = c.store.Commit(ctx, drivers.Replace(records[0], encode(sweepRecord{now}), time.Time{}))
+	err = c.store.Commit(ctx, put(records[0], sweepRecord{now}))
 	switch {
 	case errors.Is(err, drivers.ErrConflict):
 		return 0, nil // another replica does it

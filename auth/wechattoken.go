@@ -121,7 +121,7 @@ func (c *Core) token(ctx context.Context, key drivers.Key, appID string, fetch f
 		}
 		until := now.Add(tokenLease)
 		r.Lease, r.Until = newID(), &until
-		err = c.store.Commit(ctx, drivers.Replace(records[0], encode(r), time.Time{}))
+		err = c.store.Commit(ctx, put(records[0], r))
 		if errors.Is(err, drivers.ErrConflict) {
 			continue // another one was faster
 		}
@@ -166,7 +166,7 @@ func (c *Core) renew(ctx context.Context, key drivers.Key, r tokenRecord, fetch 
 		} else {
 			r = c.tokenRecord(key, fresh, r, now)
 		}
-		return []drivers.Op{drivers.Replace(records[0], encode(r), time.Time{})}, nil
+		return []drivers.Op{put(records[0], r)}, nil
 	})
 	if failure != nil {
 		return "", fmt.Errorf("access token: %w", failure)
