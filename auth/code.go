@@ -88,21 +88,15 @@ func (c *Core) tryClaim(ctx context.Context, k code) (*codeRecord, error) {
 			return nil, storeError("commit", refusal)
 		}
 		// Claimed before, or not to be claimed now.
-		records, err := c.get(ctx, k.key)
-		if err != nil {
-			return nil, err
-		}
-		if !records[0].Exists() && errors.Is(refusal, ErrReadOnly) {
-			return nil, storeError("commit", refusal)
-		}
-		if !records[0].Exists() {
-			continue // released meanwhile
-		}
-		r, err := decode[codeRecord](records[0])
+		r, record, err := read[codeRecord](ctx, c, k.key)
 		if err != nil {
 			return nil, err
 		}
 		switch mine := k.request != "" && r.Request == k.request; {
+		case !record.Exists() && errors.Is(refusal, ErrReadOnly):
+			return nil, storeError("commit", refusal)
+		case !record.Exists():
+			continue // released meanwhile
 		case r.Holder == k.holder:
 			return nil, nil
 		case mine && r.State == codeDone && now.Before(r.At.Add(LoginRepeatable)):
@@ -126,15 +120,11 @@ func (k code) spent(claim drivers.Record, came codeRecord, now time.Time) driver
 // spend says what came of a claimed code; what has been said before stays.
 func (c *Core) spend(ctx context.Context, k code, came codeRecord) error {
 	return c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, k.key)
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		r, err := decode[codeRecord](records[0])
+		r, claim, err := read[codeRecord](ctx, c, k.key)
 		if err != nil || r.State != codeSent {
 			return nil, err
 		}
-		return []drivers.Op{k.spent(records[0], came, c.now())}, nil
+		return []drivers.Op{k.spent(claim, came, c.now())}, nil
 	})
 }
 
@@ -164,6 +154,9 @@ type proof struct {
 	app    string
 	person WeChatSession
 }
+
+// identity is the key of the identity that the proof shows.
+func (p proof) identity() drivers.Key { return identityKey(p.app, p.person.OpenID) }
 
 // prove trades a fresh login code for the person, as a login does, but makes no
 // session. Such a call cannot be repeated with the same code.

@@ -109,6 +109,18 @@ func (c *Core) get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, 
 	return records, nil
 }
 
+// read reads one record and decodes it; the zero T where nothing is stored.
+func read[T any](ctx context.Context, c *Core, key drivers.Key) (v T, record drivers.Record, err error) {
+	records, err := c.get(ctx, key)
+	if err != nil {
+		return v, record, err
+	}
+	if record = records[0]; record.Exists() {
+		v, err = decode[T](record)
+	}
+	return v, record, err
+}
+
 // storeError tells the store's trouble in the core's words: an error of the
 // store means that it is away, one of the context that the caller is, ErrReadOnly
 // that nothing may change now, and ErrInvalid that we are wrong.

@@ -22,21 +22,12 @@ func (c *Core) ticketKey() drivers.Key { return tokenKey("ticket", c.wechat.Comp
 func (c *Core) keepTicket(ctx context.Context, push Push) error {
 	key := c.ticketKey()
 	return c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, key)
-		if err != nil {
+		r, record, err := read[ticketRecord](ctx, c, key)
+		if err != nil || r.At != nil && !push.At.After(*r.At) {
 			return nil, err
 		}
-		var r ticketRecord
-		if records[0].Exists() {
-			if r, err = decode[ticketRecord](records[0]); err != nil {
-				return nil, err
-			}
-		}
-		if r.At != nil && !push.At.After(*r.At) {
-			return nil, nil
-		}
 		r.Ticket, r.At = c.seals.seal(key, push.Secret), &push.At
-		return []drivers.Op{put(records[0], r)}, nil
+		return []drivers.Op{put(record, r)}, nil
 	})
 }
 
@@ -48,15 +39,9 @@ func (c *Core) withComponent(ctx context.Context, call func(token string) error)
 
 func (c *Core) fetchComponentToken(ctx context.Context, _ tokenRecord) (Authorization, error) {
 	key := c.ticketKey()
-	records, err := c.get(ctx, key)
+	r, record, err := read[ticketRecord](ctx, c, key)
 	if err != nil {
 		return Authorization{}, err
-	}
-	var r ticketRecord
-	if records[0].Exists() {
-		if r, err = decode[ticketRecord](records[0]); err != nil {
-			return Authorization{}, err
-		}
 	}
 	if r.Ticket != "" {
 		if ticket, err := c.seals.open(key, r.Ticket); err == nil {
@@ -69,7 +54,7 @@ func (c *Core) fetchComponentToken(ctx context.Context, _ tokenRecord) (Authoriz
 	// There is no ticket, or it is too old: pushes got lost. Ask for them again.
 	if now := c.now(); r.Asked == nil || now.Sub(*r.Asked) >= ticketAgain {
 		r.Asked = &now
-		err := c.store.Commit(ctx, put(records[0], r))
+		err := c.store.Commit(ctx, put(record, r))
 		if err == nil {
 			if err = c.wechat.StartTickets(ctx); err != nil {
 				return Authorization{}, fmt.Errorf("ask for tickets: %w", err)
@@ -124,18 +109,11 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 	defer cancel()
 	key, now := tokenKey(tokenOfMerchant, fresh.AppID), c.now()
 	keep := func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, key)
-		if err != nil {
-			return nil, err
+		known, record, err := read[tokenRecord](ctx, c, key)
+		if err != nil || known.Since != nil && known.Since.After(push.At) {
+			return nil, err // a newer one was faster
 		}
-		if records[0].Exists() {
-			known, err := decode[tokenRecord](records[0])
-			if err != nil || known.Since != nil && known.Since.After(push.At) {
-				return nil, err // a newer one was faster
-			}
-		}
-		r := c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now)
-		return []drivers.Op{put(records[0], r)}, nil
+		return []drivers.Op{put(record, c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now))}, nil
 	}
 	err = c.transact(ctx, keep)
 	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
@@ -151,26 +129,19 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 // One that has authorised again since stays.
 func (c *Core) unauthorize(ctx context.Context, push Push) error {
 	return c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, tokenKey(tokenOfMerchant, push.AppID))
-		if err != nil || !records[0].Exists() {
+		r, record, err := read[tokenRecord](ctx, c, tokenKey(tokenOfMerchant, push.AppID))
+		if err != nil || !record.Exists() || r.Since != nil && r.Since.After(push.At) {
 			return nil, err
 		}
-		r, err := decode[tokenRecord](records[0])
-		if err != nil || r.Since != nil && r.Since.After(push.At) {
-			return nil, err
-		}
-		return []drivers.Op{drivers.Delete(records[0])}, nil
+		return []drivers.Op{drivers.Delete(record)}, nil
 	})
 }
 
 // merchant returns what is stored of a merchant's app: without a Refresh when it
 // has not authorised us.
-func (c *Core) merchant(ctx context.Context, appID string) (r tokenRecord, err error) {
-	records, err := c.get(ctx, tokenKey(tokenOfMerchant, appID))
-	if err != nil || !records[0].Exists() {
-		return r, err
-	}
-	return decode[tokenRecord](records[0])
+func (c *Core) merchant(ctx context.Context, appID string) (tokenRecord, error) {
+	r, _, err := read[tokenRecord](ctx, c, tokenKey(tokenOfMerchant, appID))
+	return r, err
 }
 
 // tradeForMerchant is trade for a merchant's app. The code is sent once, also

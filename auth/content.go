@@ -102,12 +102,8 @@ func (c *Core) checkPicture(ctx context.Context, args pictureCheck) error {
 	if err != nil || !a.waits(args.Picture) {
 		return err
 	}
-	records, err := c.get(ctx, drivers.Key{Kind: kindIdentities, ID: args.Person})
-	if err != nil || !records[0].Exists() {
-		return err
-	}
-	who, err := decode[identityRecord](records[0])
-	if err != nil {
+	who, record, err := read[identityRecord](ctx, c, drivers.Key{Kind: kindIdentities, ID: args.Person})
+	if err != nil || !record.Exists() {
 		return err
 	}
 	trace := ""
@@ -138,19 +134,15 @@ func (a account) waits(picture string) bool {
 
 // pictureChecked takes a verdict that WeChat pushed.
 func (c *Core) pictureChecked(ctx context.Context, push Push) error {
-	records, err := c.get(ctx, drivers.Key{Kind: kindChecks, ID: hashID(push.AppID, push.TraceID)})
+	r, record, err := read[checkRecord](ctx, c, drivers.Key{Kind: kindChecks, ID: hashID(push.AppID, push.TraceID)})
 	if err != nil {
 		return err
 	}
-	if !records[0].Exists() {
+	if !record.Exists() {
 		if push.TraceID == "" || c.now().Sub(push.At) > overtaken {
 			return nil // none of ours
 		}
 		return fmt.Errorf("%w: a verdict on a picture that is not known yet", ErrUpstream)
-	}
-	r, err := decode[checkRecord](records[0])
-	if err != nil {
-		return err
 	}
 	if push.Verdict == "" {
 		return nil // WeChat could not judge: the waiting ends by itself

@@ -42,7 +42,7 @@ func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteA
 			return nil, err
 		}
 		a := by.account()
-		identity, _, err := c.readIdentity(ctx, proof)
+		identity, _, err := read[identityRecord](ctx, c, proof.identity())
 		if err != nil {
 			return nil, err
 		}
@@ -61,17 +61,6 @@ func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteA
 	}
 	c.wakeJobs()
 	return &payload, nil
-}
-
-// readIdentity reads the identity that a proof shows; the zero one where nobody
-// has it.
-func (c *Core) readIdentity(ctx context.Context, p proof) (identityRecord, drivers.Record, error) {
-	records, err := c.get(ctx, identityKey(p.app, p.person.OpenID))
-	if err != nil || !records[0].Exists() {
-		return identityRecord{}, drivers.Record{}, err
-	}
-	r, err := decode[identityRecord](records[0])
-	return r, records[0], err
 }
 
 // erasure are the arguments of the job that erases an account.
@@ -139,19 +128,16 @@ func (c *Core) eraseAccount(ctx context.Context, args erasure) error {
 // was restored, or whose deletion is wanted anew for later.
 func (c *Core) beginErasure(ctx context.Context, uid string) (user userRecord, stays bool, err error) {
 	err = c.transact(ctx, func() ([]drivers.Op, error) {
-		user, stays = userRecord{}, false
-		records, err := c.get(ctx, userKey(uid))
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		if user, err = decode[userRecord](records[0]); err != nil {
+		stays = false
+		var record drivers.Record
+		if user, record, err = read[userRecord](ctx, c, userKey(uid)); err != nil || !record.Exists() {
 			return nil, err
 		}
 		if stays = !user.Deletion.due(c.now()); stays || user.Deletion.Erasing {
 			return nil, nil
 		}
 		user = user.erasing()
-		return []drivers.Op{put(records[0], user)}, nil
+		return []drivers.Op{put(record, user)}, nil
 	})
 	return user, stays, err
 }
@@ -159,15 +145,11 @@ func (c *Core) beginErasure(ctx context.Context, uid string) (user userRecord, s
 // endErasure removes the user's record, and says so in the audit.
 func (c *Core) endErasure(ctx context.Context, uid string) error {
 	return c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, userKey(uid))
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		user, err := decode[userRecord](records[0])
+		user, record, err := read[userRecord](ctx, c, userKey(uid))
 		if err != nil || user.Deletion == nil || !user.Deletion.Erasing {
-			return nil, err // a replica of an older version has restored it
+			return nil, err // gone before, or a replica of an older version has restored it
 		}
-		ops := []drivers.Op{drivers.Delete(records[0])}
+		ops := []drivers.Op{drivers.Delete(record)}
 		if c.deletedAuditLife > 0 {
 			now := c.now()
 			op := audited(uid, auditRecord{At: now, Event: AccountDeleted})
@@ -241,18 +223,14 @@ func (c *Core) freeKey(ctx context.Context, key drivers.Key) error {
 // freed reads a record that names an account that is no more, also by what it was
 // merged into; the zero one when there is none, or it names an account that is there.
 func (c *Core) freed(ctx context.Context, key drivers.Key) (drivers.Record, owned, error) {
-	records, err := c.get(ctx, key)
-	if err != nil || !records[0].Exists() {
-		return drivers.Record{}, owned{}, err
-	}
-	r, err := decode[owned](records[0])
-	if err != nil {
+	r, record, err := read[owned](ctx, c, key)
+	if err != nil || !record.Exists() {
 		return drivers.Record{}, owned{}, err
 	}
 	if owner, err := c.account(ctx, r.User); err != nil || owner.there {
 		return drivers.Record{}, owned{}, err
 	}
-	return records[0], r, nil
+	return record, r, nil
 }
 
 // forget takes an account out of what another knows, or puts heir in its place.

@@ -74,16 +74,12 @@ func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 		out.Phone = (*phoneNumber)(u.Phone)
 	}
 	for _, i := range u.Identities {
-		records, err := c.get(ctx, identityKey(i.AppID, i.OpenID))
+		r, record, err := read[identityRecord](ctx, c, identityKey(i.AppID, i.OpenID))
 		if err != nil {
 			return nil, err
 		}
-		if !records[0].Exists() {
+		if !record.Exists() {
 			continue
-		}
-		r, err := decode[identityRecord](records[0])
-		if err != nil {
-			return nil, err
 		}
 		out.Identities = append(out.Identities, identity{r.App, r.OpenID, r.UnionID, r.Created, r.SessionKeyAt})
 	}

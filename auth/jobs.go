@@ -242,15 +242,11 @@ func (c *Core) take(ctx context.Context, record drivers.Record) error {
 		c.jobDone(job.Kind, took, failure)
 	}
 	finished := c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, record.Key)
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		now, err := decode[jobRecord](records[0])
-		if err != nil || now.Lease != job.Lease {
+		current, leased, err := read[jobRecord](ctx, c, record.Key)
+		if err != nil || current.Lease != job.Lease {
 			return nil, err // the lease was over and another one took it
 		}
-		ops := []drivers.Op{drivers.Delete(records[0])}
+		ops := []drivers.Op{drivers.Delete(leased)}
 		if dead {
 			at := c.now()
 			key := drivers.Key{Kind: kindDeadJobs, ID: record.Key.ID}

@@ -161,11 +161,9 @@ func (c *Core) enterSurely(ctx context.Context, l login, person WeChatSession, n
 		if upstream && (try == storeTries || pause(ctx, storePause) != nil) {
 			break
 		}
-		records, failed := c.get(ctx, l.code.key)
-		if failed == nil {
-			if r, failed := decode[codeRecord](records[0]); failed == nil && r.State == codeDone && r.Holder == l.code.holder {
-				return c.repeat(ctx, r)
-			}
+		r, _, failed := read[codeRecord](ctx, c, l.code.key)
+		if failed == nil && r.State == codeDone && r.Holder == l.code.holder {
+			return c.repeat(ctx, r)
 		}
 		if !upstream {
 			break
@@ -305,27 +303,22 @@ type account struct {
 }
 
 // account reads the user that uid is, or has become by merging.
-func (c *Core) account(ctx context.Context, uid string) (a account, err error) {
+func (c *Core) account(ctx context.Context, uid string) (account, error) {
 	if uid == "" {
 		return account{}, nil
 	}
 	for range maxMerges {
-		records, err := c.get(ctx, userKey(uid))
-		if err != nil || !records[0].Exists() {
+		user, record, err := read[userRecord](ctx, c, userKey(uid))
+		if err != nil || !record.Exists() {
 			return account{}, err
 		}
-		a = account{uid: uid, record: records[0]}
-		if a.user, err = decode[userRecord](a.record); err != nil {
-			return account{}, err
-		}
-		if a.user.Merged == "" {
-			if d := a.user.Deletion; d != nil && d.Erasing {
+		if user.Merged == "" {
+			if d := user.Deletion; d != nil && d.Erasing {
 				return account{}, nil
 			}
-			a.there = true
-			return a, nil
+			return account{uid: uid, record: record, user: user, there: true}, nil
 		}
-		uid = a.user.Merged
+		uid = user.Merged
 	}
 	return account{}, errors.New("an account was merged too often")
 }

@@ -66,7 +66,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 			return nil, err
 		}
 		a := by.account()
-		identity, record, err := c.readIdentity(ctx, proof)
+		identity, record, err := read[identityRecord](ctx, c, proof.identity())
 		if err != nil {
 			return nil, err
 		}
@@ -292,14 +292,7 @@ func (c *Core) inherit(ctx context.Context, other string, own []drivers.Record, 
 // Each step may be done again; the other's record, which shows the way, goes last.
 func (c *Core) finishMerge(ctx context.Context, args erasure) error {
 	uid := args.User
-	records, err := c.get(ctx, userKey(uid))
-	if err != nil {
-		return err
-	}
-	if !records[0].Exists() {
-		return nil
-	}
-	left, err := decode[userRecord](records[0])
+	left, _, err := read[userRecord](ctx, c, userKey(uid))
 	if err != nil || left.Merged == "" {
 		return err
 	}
@@ -381,14 +374,11 @@ func (c *Core) finishBefore(ctx context.Context, uid string) error {
 			if err != nil || job.Kind != jobFinishMerge || json.Unmarshal(job.Args, &args) != nil || args.User == uid {
 				continue
 			}
-			records, err := c.get(ctx, userKey(args.User))
+			left, _, err := read[userRecord](ctx, c, userKey(args.User))
 			if err != nil {
 				return err
 			}
-			if !records[0].Exists() {
-				continue
-			}
-			if left, err := decode[userRecord](records[0]); err != nil || left.Merged != uid {
+			if left.Merged != uid {
 				continue
 			}
 			if err := c.finishMerge(ctx, args); err != nil {
@@ -402,12 +392,8 @@ func (c *Core) finishBefore(ctx context.Context, uid string) error {
 // repoint makes an identity or a union that names uid name the account that it has become.
 func (c *Core) repoint(ctx context.Context, key drivers.Key, uid string) error {
 	return c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, key)
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		r, err := decode[owned](records[0])
-		if err != nil || r.User != uid {
+		r, record, err := read[owned](ctx, c, key)
+		if err != nil || !record.Exists() || r.User != uid {
 			return nil, err
 		}
 		heir, err := c.account(ctx, uid)
@@ -415,13 +401,13 @@ func (c *Core) repoint(ctx context.Context, key drivers.Key, uid string) error {
 			return nil, err
 		}
 		if key.Kind == kindUnions {
-			union, err := decode[unionRecord](records[0])
+			union, err := decode[unionRecord](record)
 			union.User = heir.uid
-			return []drivers.Op{put(records[0], union)}, err
+			return []drivers.Op{put(record, union)}, err
 		}
-		identity, err := decode[identityRecord](records[0])
+		identity, err := decode[identityRecord](record)
 		identity.User = heir.uid
-		return []drivers.Op{put(records[0], identity)}, err
+		return []drivers.Op{put(record, identity)}, err
 	})
 }
 

@@ -172,71 +172,49 @@ func (c *Core) withSessionKey(ctx context.Context, who identityName, open func(k
 	if c.readOnly {
 		return OpenData{}, fmt.Errorf("session_key: %w", ErrReadOnly) // it could not be forgotten
 	}
-	place := identityKey(who.App, who.OpenID)
-	records, err := c.get(ctx, place)
-	if err != nil {
-		return OpenData{}, err
-	}
-	key, used, err := c.sessionKeyIn(records[0])
+	key, used, _, err := c.sessionKeyOf(ctx, who)
 	if err != nil {
 		return OpenData{}, err
 	}
 	told, failure := open(key)
 	stale := errors.Is(failure, ErrSessionKeyStale)
 	err = c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, place)
-		if err != nil {
-			return nil, err
-		}
-		_, now, err := c.sessionKeyIn(records[0])
+		_, current, record, err := c.sessionKeyOf(ctx, who)
 		switch {
 		case err != nil:
 			return nil, err
-		case now.SessionKey != used.SessionKey:
-			return nil, errStaleKey()
+		case current.SessionKey != used.SessionKey:
+			return nil, errStaleKey
 		case !stale:
 			return nil, nil
 		}
-		now.SessionKey, now.SessionKeyAt = "", time.Time{}
-		return []drivers.Op{put(records[0], now)}, nil
+		current.SessionKey, current.SessionKeyAt = "", time.Time{}
+		return []drivers.Op{put(record, current)}, nil
 	})
 	switch {
 	case err != nil:
 		return OpenData{}, err
 	case stale:
-		return OpenData{}, errStaleKey()
+		return OpenData{}, errStaleKey
 	}
 	return told, failure
 }
 
-func errStaleKey() error {
-	return fmt.Errorf("%w: %w: the session_key does not fit", ErrUnauthenticated, ErrLogInAgain)
-}
+var errStaleKey = fmt.Errorf("%w: %w: the session_key does not fit", ErrUnauthenticated, ErrLogInAgain)
 
-// sessionKeyOf returns the newest session_key of a person.
-func (c *Core) sessionKeyOf(ctx context.Context, who identityName) (string, error) {
-	records, err := c.get(ctx, identityKey(who.App, who.OpenID))
+// sessionKeyOf returns the newest session_key of a person, and the identity that has it.
+func (c *Core) sessionKeyOf(ctx context.Context, who identityName) (key string, r identityRecord, record drivers.Record, err error) {
+	r, record, err = read[identityRecord](ctx, c, identityKey(who.App, who.OpenID))
 	if err != nil {
-		return "", err
+		return "", r, record, err
 	}
-	key, _, err := c.sessionKeyIn(records[0])
-	return key, err
-}
-
-// sessionKeyIn returns the session_key that an identity has, and the identity.
-func (c *Core) sessionKeyIn(record drivers.Record) (string, identityRecord, error) {
 	if !record.Exists() {
-		return "", identityRecord{}, errStaleKey()
+		return "", r, record, errStaleKey
 	}
-	r, err := decode[identityRecord](record)
-	if err != nil {
-		return "", r, err
+	if key, err = c.seals.open(record.Key, r.SessionKey); err != nil {
+		return "", r, record, errStaleKey // forgotten, or the secret was changed; a login brings another
 	}
-	key, err := c.seals.open(record.Key, r.SessionKey)
-	if err != nil {
-		return "", r, errStaleKey() // forgotten, or the secret was changed; a login brings another
-	}
-	return key, r, nil
+	return key, r, record, nil
 }
 
 // CheckSessionKey asks WeChat whether the caller's session_key is still good;
@@ -254,7 +232,7 @@ func (c *Core) CheckSessionKey(ctx context.Context, accessToken string, reset bo
 	if err != nil {
 		return false, err
 	}
-	key, err := c.sessionKeyOf(ctx, who)
+	key, _, _, err := c.sessionKeyOf(ctx, who)
 	if errors.Is(err, ErrLogInAgain) {
 		return false, nil
 	}
@@ -282,15 +260,11 @@ func (c *Core) CheckSessionKey(ctx context.Context, accessToken string, reset bo
 	defer cancel()
 	now := c.now()
 	return true, c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, identityKey(who.App, who.OpenID))
-		if err != nil || !records[0].Exists() {
-			return nil, err
+		r, record, err := read[identityRecord](ctx, c, identityKey(who.App, who.OpenID))
+		if err != nil || !record.Exists() || r.hasNewerKey(now, c.now()) {
+			return nil, err // gone, or a login was faster
 		}
-		r, err := decode[identityRecord](records[0])
-		if err != nil || r.hasNewerKey(now, c.now()) {
-			return nil, err // a login was faster
-		}
-		r.SessionKey, r.SessionKeyAt = c.seals.seal(records[0].Key, fresh), now
-		return []drivers.Op{put(records[0], r)}, nil
+		r.SessionKey, r.SessionKeyAt = c.seals.seal(record.Key, fresh), now
+		return []drivers.Op{put(record, r)}, nil
 	})
 }

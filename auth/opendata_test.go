@@ -85,7 +85,7 @@ func TestSessionKeyHealth(t *testing.T) {
 		check(false, true)
 		w.clock.add(time.Second)
 		check(true, true)
-		key, err := c.sessionKeyOf(t.Context(), identityName{testApp, testApp + "-ming"})
+		key, _, _, err := c.sessionKeyOf(t.Context(), identityName{testApp, testApp + "-ming"})
 		if err != nil || key != resetKey {
 			t.Errorf("the new key was not kept: %v", err)
 		}

@@ -56,12 +56,8 @@ func (c *Core) ownObjects(ctx context.Context) error {
 // ownMark returns the store's mark, which it makes the first time.
 func (c *Core) ownMark(ctx context.Context) (mark string, err error) {
 	err = c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, ownerKey)
-		if err != nil {
-			return nil, err
-		}
-		if records[0].Exists() {
-			owner, err := decode[ownerRecord](records[0])
+		owner, record, err := read[ownerRecord](ctx, c, ownerKey)
+		if err != nil || record.Exists() {
 			mark = owner.Mark
 			return nil, err
 		}

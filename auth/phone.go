@@ -97,16 +97,12 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phone
 	if a.user.Phone != nil && *a.user.Phone == phone {
 		return nil, nil, nil
 	}
-	records, err := c.get(ctx, phoneKey(phone))
+	r, record, err := read[phoneRecord](ctx, c, phoneKey(phone))
 	if err != nil {
 		return nil, nil, err
 	}
 	var ops []drivers.Op
-	if records[0].Exists() {
-		r, err := decode[phoneRecord](records[0])
-		if err != nil {
-			return nil, nil, err
-		}
+	if record.Exists() {
 		other, err := c.account(ctx, r.User)
 		if err != nil {
 			return nil, nil, err
@@ -130,22 +126,18 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phone
 	}
 	a.user.Phone = &phone
 	return append(ops,
-		put(records[0], phoneRecord{User: a.uid, Created: now}),
+		put(record, phoneRecord{User: a.uid, Created: now}),
 		audited(a.uid, auditRecord{At: now, Event: PhoneBound, Session: by.user.session, Fields: []string{"phone"}}),
 	), []string{"phone"}, nil
 }
 
 // freePhone makes the op that lets others have an account's number.
 func (c *Core) freePhone(ctx context.Context, uid string, phone phoneNumber) ([]drivers.Op, error) {
-	records, err := c.get(ctx, phoneKey(phone))
-	if err != nil || !records[0].Exists() {
+	r, record, err := read[phoneRecord](ctx, c, phoneKey(phone))
+	if err != nil || !record.Exists() || r.User != uid {
 		return nil, err
 	}
-	r, err := decode[phoneRecord](records[0])
-	if err != nil || r.User != uid {
-		return nil, err
-	}
-	return []drivers.Op{drivers.Delete(records[0])}, nil
+	return []drivers.Op{drivers.Delete(record)}, nil
 }
 
 // tradePhone sends the code of a phone button to WeChat, once: a second time only

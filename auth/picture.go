@@ -86,17 +86,14 @@ func pictureError(err error) error {
 
 // keep makes the op that lets a stored picture stay.
 func (c *Core) keep(ctx context.Context, p *storedPicture) (drivers.Op, error) {
-	records, err := c.get(ctx, p.job)
+	job, record, err := read[jobRecord](ctx, c, p.job)
 	if err != nil {
 		return drivers.Op{}, err
 	}
-	if !records[0].Exists() {
+	if !record.Exists() || job.Attempts > 0 {
 		return drivers.Op{}, fmt.Errorf("%w: storing the picture took too long", ErrUpstream)
 	}
-	if job, err := decode[jobRecord](records[0]); err != nil || job.Attempts > 0 {
-		return drivers.Op{}, fmt.Errorf("%w: storing the picture took too long", ErrUpstream)
-	}
-	return drivers.Delete(records[0]), nil
+	return drivers.Delete(record), nil
 }
 
 // removal is the job that removes a picture unless its user's profile names it.

@@ -208,11 +208,7 @@ func (c *Core) notAgreedSince(ctx context.Context, uid string, made time.Time, s
 
 // personAccount reads the account of the person of a push.
 func (c *Core) personAccount(ctx context.Context, push Push) (account, error) {
-	records, err := c.get(ctx, identityKey(push.AppID, push.OpenID))
-	if err != nil || !records[0].Exists() {
-		return account{}, err
-	}
-	identity, err := decode[identityRecord](records[0])
+	identity, _, err := read[identityRecord](ctx, c, identityKey(push.AppID, push.OpenID))
 	if err != nil {
 		return account{}, err
 	}

@@ -69,12 +69,8 @@ type crowd struct {
 }
 
 func (c *Core) boundSessions(ctx context.Context, args crowd) error {
-	records, err := c.get(ctx, userKey(args.User))
-	if err != nil || !records[0].Exists() {
-		return err
-	}
-	user, err := decode[userRecord](records[0])
-	if err != nil {
+	user, record, err := read[userRecord](ctx, c, userKey(args.User))
+	if err != nil || !record.Exists() {
 		return err
 	}
 	u := c.view(args.User, "", user)

@@ -45,18 +45,12 @@ var sweepKey = drivers.Key{Kind: kindSweeps, ID: "pictures"}
 // sweepWhenDue sweeps if none has begun within sweepEvery, and reports how many
 // objects it removed.
 func (c *Core) sweepWhenDue(ctx context.Context) (int, error) {
-	records, err := c.get(ctx, sweepKey)
-	if err != nil {
+	last, record, err := read[sweepRecord](ctx, c, sweepKey)
+	now := c.now()
+	if err != nil || now.Before(last.Began.Add(sweepEvery)) {
 		return 0, err
 	}
-	now := c.now()
-	if records[0].Exists() {
-		last, err := decode[sweepRecord](records[0])
-		if err != nil || now.Before(last.Began.Add(sweepEvery)) {
-			return 0, err
-		}
-	}
-	err = c.store.Commit(ctx, put(records[0], sweepRecord{now}))
+	err = c.store.Commit(ctx, put(record, sweepRecord{now}))
 	switch {
 	case errors.Is(err, drivers.ErrConflict):
 		return 0, nil // another replica does it

@@ -146,7 +146,7 @@ func (c *Core) ReceiveUpload(ctx context.Context, name string, file io.Reader, s
 	if !ok {
 		return ErrNotFound
 	}
-	record, r, err := c.upload(ctx, uid, id)
+	r, record, err := read[uploadRecord](ctx, c, uploadKey(uid, id))
 	switch {
 	case err != nil:
 		return err
@@ -159,16 +159,6 @@ func (c *Core) ReceiveUpload(ctx context.Context, name string, file io.Reader, s
 		return fmt.Errorf("%w: objects: put: %w", ErrUpstream, err)
 	}
 	return nil
-}
-
-// upload reads the record of an upload.
-func (c *Core) upload(ctx context.Context, uid, id string) (record drivers.Record, r uploadRecord, err error) {
-	records, err := c.get(ctx, uploadKey(uid, id))
-	if err != nil || !records[0].Exists() {
-		return drivers.Record{}, r, err
-	}
-	r, err = decode[uploadRecord](records[0])
-	return records[0], r, err
 }
 
 // incoming is a direct upload that a profile is about to use.
@@ -185,7 +175,7 @@ func (c *Core) openUpload(ctx context.Context, uid, id string) (*incoming, error
 	if !isID(id) {
 		return nil, unknown
 	}
-	record, r, err := c.upload(ctx, uid, id)
+	r, record, err := read[uploadRecord](ctx, c, uploadKey(uid, id))
 	switch {
 	case err != nil:
 		return nil, err
@@ -221,8 +211,7 @@ func (f incomingFile) Read(b []byte) (int, error) {
 
 // use makes the ops that mark an upload as used for a picture and remove its file.
 func (c *Core) use(ctx context.Context, in *incoming, picture string) ([]drivers.Op, error) {
-	uid, id, _ := strings.Cut(in.record.Key.ID, ".")
-	record, r, err := c.upload(ctx, uid, id)
+	r, record, err := read[uploadRecord](ctx, c, in.record.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +219,7 @@ func (c *Core) use(ctx context.Context, in *incoming, picture string) ([]drivers
 		return nil, &InvalidError{"avatarUploadId", "names an upload that was used meanwhile"}
 	}
 	r.Picture = picture
+	_, id, _ := strings.Cut(record.Key.ID, ".")
 	return []drivers.Op{
 		drivers.Replace(record, encode(r), record.Expires),
 		newJob(jobRemoveUpload, c.now(), removedUpload{id}),

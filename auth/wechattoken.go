@@ -88,15 +88,12 @@ func (c *Core) token(ctx context.Context, key drivers.Key, appID string, fetch f
 	waiting, cancel := context.WithTimeout(ctx, tokenLease)
 	defer cancel()
 	for {
-		records, err := c.get(ctx, key)
+		r, record, err := read[tokenRecord](ctx, c, key)
 		if err != nil {
 			return "", err
 		}
-		r := tokenRecord{App: appID}
-		if records[0].Exists() {
-			if r, err = decode[tokenRecord](records[0]); err != nil {
-				return "", err
-			}
+		if !record.Exists() {
+			r.App = appID
 		}
 		now, token := c.now(), ""
 		if r.Token != "" && r.Expires != nil && now.Before(*r.Expires) {
@@ -121,7 +118,7 @@ func (c *Core) token(ctx context.Context, key drivers.Key, appID string, fetch f
 		}
 		until := now.Add(tokenLease)
 		r.Lease, r.Until = newID(), &until
-		err = c.store.Commit(ctx, put(records[0], r))
+		err = c.store.Commit(ctx, put(record, r))
 		if errors.Is(err, drivers.ErrConflict) {
 			continue // another one was faster
 		}
@@ -152,11 +149,7 @@ func (c *Core) renew(ctx context.Context, key drivers.Key, r tokenRecord, fetch 
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), tokenLease/2)
 	defer cancel()
 	err := c.transact(ctx, func() ([]drivers.Op, error) {
-		records, err := c.get(ctx, key)
-		if err != nil || !records[0].Exists() {
-			return nil, err
-		}
-		r, err := decode[tokenRecord](records[0])
+		r, record, err := read[tokenRecord](ctx, c, key)
 		if err != nil || r.Lease != lease {
 			return nil, err
 		}
@@ -166,7 +159,7 @@ func (c *Core) renew(ctx context.Context, key drivers.Key, r tokenRecord, fetch 
 		} else {
 			r = c.tokenRecord(key, fresh, r, now)
 		}
-		return []drivers.Op{put(records[0], r)}, nil
+		return []drivers.Op{put(record, r)}, nil
 	})
 	if failure != nil {
 		return "", fmt.Errorf("access token: %w", failure)
