@@ -264,23 +264,23 @@ func (f *fakeWeChat) ResetSessionKey(_ context.Context, token, _, _ string) (str
 }
 
 // PhoneNumber knows codes phone~NUMBER~NONCE.
-func (f *fakeWeChat) PhoneNumber(_ context.Context, token, appID, code string) (PhoneNumber, error) {
+func (f *fakeWeChat) PhoneNumber(_ context.Context, token, appID, code string) (Phone, error) {
 	if err := f.uses(token); err != nil {
-		return PhoneNumber{}, err
+		return Phone{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent[appID+code]++
 	if f.fail != nil {
 		if err := f.fail(code); err != nil {
-			return PhoneNumber{}, err
+			return Phone{}, err
 		}
 	}
 	parts := strings.Split(code, "~")
 	if len(parts) != 3 || parts[0] != "phone" || f.sent[appID+code] > 1 {
-		return PhoneNumber{}, ErrCodeRejected
+		return Phone{}, ErrCodeRejected
 	}
-	return PhoneNumber{"86", parts[1]}, nil
+	return Phone{"86", parts[1]}, nil
 }
 
 func (f *fakeWeChat) CheckText(_ context.Context, token, _, text string) (Verdict, error) {

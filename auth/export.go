@@ -50,7 +50,7 @@ func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 		Version     int             `json:"version"`
 		Nickname    *string         `json:"nickname,omitempty"`
 		Avatar      *picture        `json:"avatar,omitempty"`
-		Phone       *phoneNumber    `json:"phone,omitempty"`
+		Phone       *Phone          `json:"phone,omitempty"`
 		Gender      *Gender         `json:"gender,omitempty"`
 		Birthday    *string         `json:"birthday,omitempty"`
 		Region      *Region         `json:"region,omitempty"`
@@ -64,14 +64,11 @@ func (c *Core) Export(ctx context.Context, u *User) (json.RawMessage, error) {
 		Audit       []entry         `json:"audit"`
 	}{
 		ExportedAt: c.now(), ID: u.ID, Version: u.Version, Nickname: u.Nickname, Gender: u.Gender, Birthday: u.Birthday,
-		Region: u.Region, Preferences: u.Preferences, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		Region: u.Region, Phone: u.Phone, Preferences: u.Preferences, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 		Identities: []identity{}, Others: u.OtherAccounts, Sessions: []session{}, Consents: []consent{}, Audit: []entry{},
 	}
 	if u.Avatar != nil {
 		out.Avatar = &picture{u.Avatar.URL(AvatarSmall), u.Avatar.URL(AvatarLarge), u.Avatar.Status}
-	}
-	if u.Phone != nil {
-		out.Phone = (*phoneNumber)(u.Phone)
 	}
 	for _, i := range u.Identities {
 		r, record, err := read[identityRecord](ctx, c, identityKey(i.AppID, i.OpenID))

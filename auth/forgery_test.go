@@ -101,7 +101,7 @@ func TestForgedPhoneNumber(t *testing.T) {
 		data := base64.StdEncoding.EncodeToString([]byte("sixteen bytes ..")) // of what WeChat knows as one of the two
 		in := BindPhoneNumberInput{EncryptedData: &data, IV: ptr("iv")}
 		told := func(number string) {
-			w.wechat.openData = map[string]OpenData{data: {Phone: &PhoneNumber{"86", number}, At: c.now()}}
+			w.wechat.openData = map[string]OpenData{data: {Phone: &Phone{"86", number}, At: c.now()}}
 		}
 		told("13900139000")
 		w.wechat.made = func(string) bool { return false }

@@ -72,7 +72,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 	if _, err := c.grant(ctx, by, consent, needs, c.now()); err != nil {
 		return nil, err
 	}
-	var number PhoneNumber
+	var number Phone
 	if encrypted {
 		number, err = c.openPhone(ctx, by, *in.EncryptedData, *in.IV)
 	} else {
@@ -81,9 +81,8 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 	if err != nil {
 		return nil, fmt.Errorf("bind phone number: %w", err)
 	}
-	phone := phoneNumber(number)
 	user, err := c.change(ctx, by, false, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
-		return c.bindPhone(ctx, by, a, phone, in.Move)
+		return c.bindPhone(ctx, by, a, number, in.Move)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bind phone number: %w", err)
@@ -92,7 +91,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 }
 
 // bindPhone gives a number to an account.
-func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phoneNumber, move bool) ([]drivers.Op, []string, error) {
+func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone Phone, move bool) ([]drivers.Op, []string, error) {
 	now := c.now()
 	if a.user.Phone != nil && *a.user.Phone == phone {
 		return nil, nil, nil
@@ -132,7 +131,7 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone phone
 }
 
 // freePhone makes the op that lets others have an account's number.
-func (c *Core) freePhone(ctx context.Context, uid string, phone phoneNumber) ([]drivers.Op, error) {
+func (c *Core) freePhone(ctx context.Context, uid string, phone Phone) ([]drivers.Op, error) {
 	r, record, err := read[phoneRecord](ctx, c, phoneKey(phone))
 	if err != nil || !record.Exists() || r.User != uid {
 		return nil, err
@@ -142,26 +141,26 @@ func (c *Core) freePhone(ctx context.Context, uid string, phone phoneNumber) ([]
 
 // tradePhone sends the code of a phone button to WeChat, once: a second time only
 // when WeChat refused the access token, before it looked at the code.
-func (c *Core) tradePhone(ctx context.Context, by caller, text string) (PhoneNumber, error) {
+func (c *Core) tradePhone(ctx context.Context, by caller, text string) (Phone, error) {
 	who, err := c.person(by)
 	if err != nil {
-		return PhoneNumber{}, err
+		return Phone{}, err
 	}
 	if !isCode(text) {
-		return PhoneNumber{}, &InvalidError{"code", "no code of a phone button"}
+		return Phone{}, &InvalidError{"code", "no code of a phone button"}
 	}
 	refused := &InvalidError{"code", "wrong, too old or used: ask the user to tap the button again"}
 	k := phoneCode(who.App, text, hashID("phone", by.user.ID))
 	done, err := c.claim(ctx, k)
 	switch {
 	case errors.Is(err, ErrCodeRejected):
-		return PhoneNumber{}, refused
+		return Phone{}, refused
 	case err != nil:
-		return PhoneNumber{}, err
+		return Phone{}, err
 	case done != nil:
 		return c.openClaimedPhone(k.key, *done)
 	}
-	var number PhoneNumber
+	var number Phone
 	sent := false
 	err = c.withToken(ctx, who.App, func(token string) (err error) {
 		number, err = c.wechat.PhoneNumber(ctx, token, who.App, text)
@@ -186,7 +185,7 @@ func (c *Core) tradePhone(ctx context.Context, by caller, text string) (PhoneNum
 	return number, err
 }
 
-func (c *Core) openClaimedPhone(key drivers.Key, r codeRecord) (n PhoneNumber, err error) {
+func (c *Core) openClaimedPhone(key drivers.Key, r codeRecord) (n Phone, err error) {
 	text, err := c.seals.open(key, r.Phone)
 	if err != nil {
 		return n, fmt.Errorf("phone number %w", err)
@@ -196,20 +195,20 @@ func (c *Core) openClaimedPhone(key drivers.Key, r codeRecord) (n PhoneNumber, e
 }
 
 // openPhone decrypts a number that the client of an older version sent.
-func (c *Core) openPhone(ctx context.Context, by caller, data, iv string) (PhoneNumber, error) {
+func (c *Core) openPhone(ctx context.Context, by caller, data, iv string) (Phone, error) {
 	open, err := c.openData(ctx, by, data, iv)
 	if err != nil {
-		return PhoneNumber{}, err
+		return Phone{}, err
 	}
 	if open.Phone == nil {
-		return PhoneNumber{}, &InvalidError{"encryptedData", "holds no phone number"}
+		return Phone{}, &InvalidError{"encryptedData", "holds no phone number"}
 	}
 	made, err := c.madeByWeChat(ctx, by, data)
 	switch {
 	case err != nil:
-		return PhoneNumber{}, err
+		return Phone{}, err
 	case !made:
-		return PhoneNumber{}, &InvalidError{"encryptedData", "not what WeChat gave"}
+		return Phone{}, &InvalidError{"encryptedData", "not what WeChat gave"}
 	}
 	return *open.Phone, nil
 }

@@ -121,15 +121,15 @@ func TestBindPhoneNumberOldWay(t *testing.T) {
 	onEachDriver(t, func(t *testing.T, w *world) {
 		c := w.replica(t)
 		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
-		data := func(at time.Duration, phone *PhoneNumber) {
+		data := func(at time.Duration, phone *Phone) {
 			w.wechat.openData = map[string]OpenData{"data": {Phone: phone, At: c.now().Add(at)}}
 		}
 		in := BindPhoneNumberInput{EncryptedData: ptr("data"), IV: ptr("iv")}
-		data(0, &PhoneNumber{"86", "13800138000"})
+		data(0, &Phone{"86", "13800138000"})
 		if u := c.bind(t, token, in); u.Phone.Number != "13800138000" {
 			t.Errorf("bound %v", u.Phone)
 		}
-		data(-11*time.Minute, &PhoneNumber{"86", "1"})
+		data(-11*time.Minute, &Phone{"86", "1"})
 		_, err := c.BindPhoneNumber(t.Context(), token, in)
 		mustBeInvalid(t, err, "encryptedData")
 		data(0, nil)

@@ -51,7 +51,7 @@ type (
 		Birthday    *string        `json:"birthday,omitempty"`
 		Region      *Region        `json:"region,omitempty"`
 		Preferences string         `json:"preferences,omitempty"` // JSON as text: it may hold what a record may not
-		Phone       *phoneNumber   `json:"phone,omitempty"`
+		Phone       *Phone         `json:"phone,omitempty"`
 		Identities  []identityName `json:"identities"`
 		Unions      []string       `json:"unions,omitempty"` // ids of unions that name this user
 		Others      []string       `json:"others,omitempty"` // users who turned out to be the same person
@@ -61,10 +61,6 @@ type (
 		Epoch    string          `json:"epoch,omitempty"`    // random, new with each restoration: sessions of another one are dead
 		Deletion *deletionRecord `json:"deletion,omitempty"` // wanted; no session lives
 		Merged   string          `json:"merged,omitempty"`   // the user that this one has become; no session lives
-	}
-	phoneNumber struct {
-		CountryCode string `json:"countryCode"`
-		Number      string `json:"number"`
 	}
 	deletionRecord struct {
 		At      time.Time `json:"at"`
@@ -211,7 +207,7 @@ func unionKey(unionid string) drivers.Key {
 	return drivers.Key{Kind: kindUnions, ID: hashID(unionid)}
 }
 
-func phoneKey(p phoneNumber) drivers.Key {
+func phoneKey(p Phone) drivers.Key {
 	return drivers.Key{Kind: kindPhones, ID: hashID(p.CountryCode, p.Number)}
 }
 
@@ -271,7 +267,7 @@ func audited(uid string, e auditRecord) drivers.Op {
 // view is the user as its owner sees it from a session.
 func (c *Core) view(uid, sid string, r userRecord) *User {
 	u := &User{
-		ID: uid, Version: r.Version, Nickname: r.Nickname, Gender: r.Gender, Birthday: r.Birthday, Region: r.Region,
+		ID: uid, Version: r.Version, Nickname: r.Nickname, Gender: r.Gender, Birthday: r.Birthday, Region: r.Region, Phone: r.Phone,
 		Preferences: json.RawMessage(`{}`), CreatedAt: r.Created, UpdatedAt: r.Updated, session: sid, epoch: r.Epoch,
 	}
 	if r.Preferences != "" {
@@ -282,9 +278,6 @@ func (c *Core) view(uid, sid string, r userRecord) *User {
 	}
 	for _, i := range r.Identities {
 		u.Identities = append(u.Identities, Identity{AppID: i.App, OpenID: i.OpenID})
-	}
-	if r.Phone != nil {
-		u.Phone = &Phone{CountryCode: r.Phone.CountryCode, Number: r.Phone.Number}
 	}
 	u.OtherAccounts = append([]string{}, r.Others...)
 	return u

@@ -49,7 +49,7 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "jobs-upload", jobRecord{Kind: jobRemoveUpload, Args: encode(removedUpload{sid})})
 	golden(t, "jobs-picturemoved", jobRecord{Kind: jobPictureMoved, Args: encode(removal{uid, sid})})
 	golden(t, "users-all", userRecord{
-		Version: 8, Phone: &phoneNumber{"86", "13800138000"}, Identities: []identityName{{"wxone", "openid-1"}},
+		Version: 8, Phone: &Phone{"86", "13800138000"}, Identities: []identityName{{"wxone", "openid-1"}},
 		Unions: []string{"unionhash"}, Others: []string{sid}, Created: at, Updated: later,
 	})
 	golden(t, "users-deleted", userRecord{Version: 8, Identities: []identityName{}, Created: at, Updated: at, Deletion: &deletionRecord{At: at, Due: later}})

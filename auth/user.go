@@ -36,8 +36,8 @@ type Identity struct {
 
 // Phone is a phone number that WeChat vouched for.
 type Phone struct {
-	CountryCode string // digits, as 86
-	Number      string // digits, without the country code
+	CountryCode string `json:"countryCode"` // digits, as 86
+	Number      string `json:"number"`      // digits, without the country code
 }
 
 // Avatar is a stored profile picture.

@@ -35,7 +35,7 @@ type WeChat interface {
 	// PhoneNumber trades the code of a phone button (getuserphonenumber). The code
 	// works once and is not that of wx.login. ErrCodeRejected when it is none, used,
 	// old or of another app than appID.
-	PhoneNumber(ctx context.Context, token, appID, code string) (PhoneNumber, error)
+	PhoneNumber(ctx context.Context, token, appID, code string) (Phone, error)
 	// MadeEncrypted tells whether WeChat has encrypted this for a client of the app
 	// in the last three days (checkencryptedmsg), which it knows of phone numbers
 	// alone. data is what WeChat is told the SHA-256 of.
@@ -130,12 +130,6 @@ type Authorization struct {
 // Format tells nothing of it, whatever the verb.
 func (Authorization) Format(f fmt.State, _ rune) { fmt.Fprint(f, "authorization") }
 
-// PhoneNumber is a phone number that WeChat vouches for.
-type PhoneNumber struct {
-	CountryCode string // digits, as 86
-	Number      string // digits, without the country code
-}
-
 // OpenData is what WeChat tells of a person through the client. What was not
 // told is empty.
 type OpenData struct {
@@ -147,7 +141,7 @@ type OpenData struct {
 	Country   string
 	Province  string
 	City      string
-	Phone     *PhoneNumber
+	Phone     *Phone
 	At        time.Time // of the watermark; zero without one
 }
 

@@ -203,8 +203,8 @@ func (w weChat) ResetSessionKey(ctx context.Context, token, openID, sessionKey s
 	})
 }
 
-func (w weChat) PhoneNumber(ctx context.Context, token, appID, code string) (auth.PhoneNumber, error) {
-	return asked(ctx, w.watch, "getuserphonenumber", func(ctx context.Context) (auth.PhoneNumber, error) {
+func (w weChat) PhoneNumber(ctx context.Context, token, appID, code string) (auth.Phone, error) {
+	return asked(ctx, w.watch, "getuserphonenumber", func(ctx context.Context) (auth.Phone, error) {
 		return w.WeChat.PhoneNumber(ctx, token, appID, code)
 	})
 }

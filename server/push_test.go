@@ -80,8 +80,8 @@ func (l *leaky) QueryAuthorization(ctx context.Context, _, _ string) (auth.Autho
 	return auth.Authorization{AppID: "wxshop", Token: auth.Token{Value: planted["merchant's token"], Life: time.Hour}, RefreshToken: planted["merchant's secret"]}, l.fail(ctx)
 }
 
-func (l *leaky) PhoneNumber(ctx context.Context, _, _, _ string) (auth.PhoneNumber, error) {
-	return auth.PhoneNumber{CountryCode: "86", Number: planted["phone number"]}, l.fail(ctx)
+func (l *leaky) PhoneNumber(ctx context.Context, _, _, _ string) (auth.Phone, error) {
+	return auth.Phone{CountryCode: "86", Number: planted["phone number"]}, l.fail(ctx)
 }
 
 func (l *leaky) CheckText(ctx context.Context, _, _, _ string) (auth.Verdict, error) {

@@ -84,7 +84,7 @@ var calls = map[string]struct {
 		method: "POST", path: "/wxa/business/getuserphonenumber", query: url.Values{"access_token": {testToken}},
 		body:  `{"code":"` + testCode + `"}`,
 		reply: `{"errcode":0,"errmsg":"ok","phone_info":{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":86,"watermark":{"timestamp":1637744274,"appid":"` + testApp + `"}}}`,
-		want:  auth.PhoneNumber{CountryCode: "86", Number: "13800138000"}, zero: auth.PhoneNumber{},
+		want:  auth.Phone{CountryCode: "86", Number: "13800138000"}, zero: auth.Phone{},
 	},
 	"checkencryptedmsg": {
 		call: func(ctx context.Context, c *Client) (any, error) {
@@ -427,8 +427,8 @@ func TestOddReplies(t *testing.T) {
 		want        any // nil: an error, one of is
 		is          []error
 	}{
-		{"getuserphonenumber", fmt.Sprintf(phone, `"+85261234567"`, `"61234567"`, `"852"`, testApp), auth.PhoneNumber{CountryCode: "852", Number: "61234567"}, nil},
-		{"getuserphonenumber", fmt.Sprintf(phone, `13800138000`, `13800138000`, `"+86"`, testApp), auth.PhoneNumber{CountryCode: "86", Number: "13800138000"}, nil},
+		{"getuserphonenumber", fmt.Sprintf(phone, `"+85261234567"`, `"61234567"`, `"852"`, testApp), auth.Phone{CountryCode: "852", Number: "61234567"}, nil},
+		{"getuserphonenumber", fmt.Sprintf(phone, `13800138000`, `13800138000`, `"+86"`, testApp), auth.Phone{CountryCode: "86", Number: "13800138000"}, nil},
 		{"getuserphonenumber", fmt.Sprintf(phone, `"1"`, `"13800138000"`, `86`, "wxother"), nil, []error{auth.ErrCodeRejected}},
 		{"getuserphonenumber", fmt.Sprintf(phone, `"1"`, `"13800138000"`, `""`, testApp), nil, upstream},
 		{"getuserphonenumber", fmt.Sprintf(phone, `"1"`, `"1380 013"`, `86`, testApp), nil, upstream},

@@ -50,7 +50,7 @@ func TestOpenPhone(t *testing.T) {
 	c := newClient(t, "", 0)
 	for _, code := range []string{`"86"`, `86`, `"+86"`} {
 		got, err := c.OpenData(openApp, openKey, sealOpen(`{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":`+code+`,"watermark":{"appid":"`+openApp+`","timestamp":7}}`), openIV)
-		if err != nil || got.Phone == nil || *got.Phone != (auth.PhoneNumber{CountryCode: "86", Number: "13800138000"}) || got.At.Unix() != 7 {
+		if err != nil || got.Phone == nil || *got.Phone != (auth.Phone{CountryCode: "86", Number: "13800138000"}) || got.At.Unix() != 7 {
 			t.Errorf("%s: %+v, %v", code, got, err)
 		}
 	}

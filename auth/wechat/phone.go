@@ -17,9 +17,9 @@ var userPhoneNumber = endpoint{name: "getuserphonenumber", path: "/wxa/business/
 // PhoneNumber trades the code of a phone button for the number, with one request
 // at the most: the code works once. See
 // DOC/miniprogram/dev/server/API/user-info/phone-number/api_getphonenumber.
-func (c *Client) PhoneNumber(ctx context.Context, token, appID, code string) (auth.PhoneNumber, error) {
+func (c *Client) PhoneNumber(ctx context.Context, token, appID, code string) (auth.Phone, error) {
 	if err := userPhoneNumber.checkCode(code); err != nil {
-		return auth.PhoneNumber{}, err
+		return auth.Phone{}, err
 	}
 	var r struct {
 		verdict
@@ -28,14 +28,14 @@ func (c *Client) PhoneNumber(ctx context.Context, token, appID, code string) (au
 	if err := c.ask(ctx, &userPhoneNumber, url.Values{"access_token": {token}}, struct {
 		Code string `json:"code"`
 	}{code}, &r, token, code); err != nil {
-		return auth.PhoneNumber{}, err
+		return auth.Phone{}, err
 	}
 	phone, ok := r.Info.number()
 	switch {
 	case !ok:
-		return auth.PhoneNumber{}, userPhoneNumber.lacks("reply without a proper phone number")
+		return auth.Phone{}, userPhoneNumber.lacks("reply without a proper phone number")
 	case string(r.Info.Watermark.AppID) != appID:
-		return auth.PhoneNumber{}, userPhoneNumber.refused("number for another app", auth.ErrCodeRejected)
+		return auth.Phone{}, userPhoneNumber.refused("number for another app", auth.ErrCodeRejected)
 	}
 	return phone, nil
 }
@@ -70,11 +70,11 @@ type phoneInfo struct {
 }
 
 // number reports false when there is no number that one could call.
-func (p *phoneInfo) number() (auth.PhoneNumber, bool) {
+func (p *phoneInfo) number() (auth.Phone, bool) {
 	if p == nil {
-		return auth.PhoneNumber{}, false
+		return auth.Phone{}, false
 	}
-	phone := auth.PhoneNumber{CountryCode: strings.TrimPrefix(string(p.CountryCode), "+"), Number: string(p.Number)}
+	phone := auth.Phone{CountryCode: strings.TrimPrefix(string(p.CountryCode), "+"), Number: string(p.Number)}
 	return phone, isDigits(phone.CountryCode, 1, 4) && isDigits(phone.Number, 3, 15)
 }
 

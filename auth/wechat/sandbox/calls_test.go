@@ -116,7 +116,7 @@ func TestPhoneCodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx, token := t.Context(), w.token()
-	for code, want := range map[string]auth.PhoneNumber{
+	for code, want := range map[string]auth.Phone{
 		"phone~13800138000~1":    {CountryCode: "86", Number: "13800138000"},
 		"phone~+852-61234567~~1": {CountryCode: "852", Number: "61234567"},
 	} {

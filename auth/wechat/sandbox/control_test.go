@@ -301,7 +301,7 @@ func TestOpenDataOfAPerson(t *testing.T) {
 	}
 	o = told("&phone=+852-61234567&age=90")
 	open, err = w.client.OpenData(sandbox.AppID, alice.SessionKey, o.EncryptedData, o.IV)
-	if err != nil || open.Phone == nil || *open.Phone != (auth.PhoneNumber{CountryCode: "852", Number: "61234567"}) || w.clock.get().Unix()-open.At.Unix() != 90 {
+	if err != nil || open.Phone == nil || *open.Phone != (auth.Phone{CountryCode: "852", Number: "61234567"}) || w.clock.get().Unix()-open.At.Unix() != 90 {
 		t.Errorf("got %+v, %v", open, err)
 	}
 	// It knows the numbers that it gave out, and nothing else.
