@@ -127,6 +127,15 @@ func (c *Core) Consents(ctx context.Context, u *User) ([]*Consent, error) {
 	return list, nil
 }
 
+// demand fails, before anything is done, as change would for want of a good consent.
+func (c *Core) demand(ctx context.Context, by caller, consent *ConsentInput, needs []ConsentScope) error {
+	consent, err := checkConsent(consent)
+	if err == nil {
+		_, err = c.grant(ctx, by, consent, needs, c.now())
+	}
+	return err
+}
+
 // grant makes the ops that record a consent, and demands one to each of needs
 // where the operator does.
 func (c *Core) grant(ctx context.Context, by caller, consent *ConsentInput, needs []ConsentScope, now time.Time) ([]drivers.Op, error) {

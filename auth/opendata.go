@@ -59,11 +59,7 @@ func (c *Core) ImportWeChatProfile(ctx context.Context, accessToken string, in I
 	if !in.Overwrite {
 		update, needs = update.missing(by.profile)
 	}
-	consent, err := checkConsent(in.Consent)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.grant(ctx, by, consent, needs, c.now()); err != nil {
+	if err := c.demand(ctx, by, in.Consent, needs); err != nil {
 		return nil, err // before WeChat is told anything
 	}
 	if update.Nickname.To != nil {
@@ -71,7 +67,7 @@ func (c *Core) ImportWeChatProfile(ctx context.Context, accessToken string, in I
 			return nil, fmt.Errorf("import profile: %w", err)
 		}
 	}
-	user, err := c.change(ctx, by, false, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+	user, err := c.change(ctx, by, false, needs, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 		update := update
 		if !in.Overwrite {
 			update, _ = update.missing(a.user)

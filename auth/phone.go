@@ -65,11 +65,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 	}
 	// What the code is refused for anyway should not cost it.
 	needs := []ConsentScope{ScopePhone}
-	consent, err := checkConsent(in.Consent)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.grant(ctx, by, consent, needs, c.now()); err != nil {
+	if err := c.demand(ctx, by, in.Consent, needs); err != nil {
 		return nil, err
 	}
 	var number Phone
@@ -81,7 +77,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 	if err != nil {
 		return nil, fmt.Errorf("bind phone number: %w", err)
 	}
-	user, err := c.change(ctx, by, false, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+	user, err := c.change(ctx, by, false, needs, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 		return c.bindPhone(ctx, by, a, number, in.Move)
 	})
 	if err != nil {

@@ -79,12 +79,8 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 	if uploaded != nil {
 		defer uploaded.object.Close()
 	}
-	consent, err := checkConsent(in.Consent)
-	if err != nil {
-		return nil, err
-	}
 	needs := in.sets()
-	if _, err := c.grant(ctx, before, consent, needs, c.now()); err != nil {
+	if err := c.demand(ctx, before, in.Consent, needs); err != nil {
 		return nil, err // before anything is stored, or WeChat is told
 	}
 	fresh := true
@@ -103,7 +99,7 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		}
 	}
 	fresh = fresh && stored == nil // storing a picture takes long too
-	user, err := c.change(ctx, before, fresh, needs, consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
+	user, err := c.change(ctx, before, fresh, needs, in.Consent, func(by caller, a *account) ([]drivers.Op, []string, error) {
 		if in.IfVersion != nil && *in.IfVersion != a.user.Version {
 			return nil, nil, ErrConflict
 		}
