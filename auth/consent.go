@@ -239,7 +239,7 @@ func (c *Core) clear(ctx context.Context, a *account, scope ConsentScope, now ti
 		cleared, u.Nickname = u.Nickname != nil, nil
 	case ScopeAvatar:
 		if cleared = u.Avatar != nil; cleared {
-			ops = append(ops, c.removeLater(a.uid, u.Avatar.ID, now))
+			ops = append(ops, removeLater(a.uid, u.Avatar.ID, now))
 			u.Avatar = nil
 		}
 	case ScopePhone:

@@ -171,7 +171,7 @@ func (c *Core) decide(ctx context.Context, uid, picture string, verdict Verdict)
 		a.user.touch(now)
 		return []drivers.Op{
 			put(a.record, a.user),
-			c.removeLater(a.uid, picture, now),
+			removeLater(a.uid, picture, now),
 			audited(a.uid, auditRecord{At: now, Event: ContentRejected, Fields: []string{"avatar"}}),
 		}, nil
 	})

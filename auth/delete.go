@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
@@ -165,9 +166,8 @@ func (c *Core) endErasure(ctx context.Context, uid string) error {
 // know of it. What has come to be another's meanwhile stays.
 func (c *Core) free(ctx context.Context, uid string, user userRecord) error {
 	if user.Avatar != nil {
-		err := c.objects.Delete(ctx, pictureFolder+pictureName(user.Avatar.ID, AvatarSmall), pictureFolder+pictureName(user.Avatar.ID, AvatarLarge))
-		if err != nil {
-			return fmt.Errorf("%w: objects: delete: %w", ErrUpstream, err)
+		if err := c.deleteObjects(ctx, pictureKeys(user.Avatar.ID)...); err != nil {
+			return err
 		}
 	}
 	var keys []drivers.Key
@@ -254,17 +254,7 @@ func (c *Core) forget(ctx context.Context, other, uid, heir string) error {
 
 // without returns a copy of list that lacks what is named.
 func without(list []string, names ...string) []string {
-	var rest []string
-next:
-	for _, v := range list {
-		for _, name := range names {
-			if v == name {
-				continue next
-			}
-		}
-		rest = append(rest, v)
-	}
-	return rest
+	return slices.DeleteFunc(slices.Clone(list), func(v string) bool { return slices.Contains(names, v) })
 }
 
 // removeAll removes the records of a kind that a user owns.

@@ -96,7 +96,7 @@ func TestAJobRunsOnceAtATime(t *testing.T) {
 			}}
 		}
 		c := w.replica(t)
-		if err := c.store.Commit(t.Context(), c.removeLater(newID(), newID(), c.now())); err != nil {
+		if err := c.store.Commit(t.Context(), removeLater(newID(), newID(), c.now())); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
@@ -116,7 +116,7 @@ func TestAJobOfADeadReplica(t *testing.T) {
 	t.Parallel()
 	onEachDriver(t, func(t *testing.T, w *world) {
 		c := w.replica(t)
-		if err := c.store.Commit(t.Context(), c.removeLater(newID(), newID(), c.now())); err != nil {
+		if err := c.store.Commit(t.Context(), removeLater(newID(), newID(), c.now())); err != nil {
 			t.Fatal(err)
 		}
 		record := w.records(t, kindJobs)[0]
@@ -173,7 +173,7 @@ func TestADeadJobIsKept(t *testing.T) {
 			}}
 		}
 		c := w.replica(t)
-		if err := c.store.Commit(t.Context(), c.removeLater(newID(), newID(), c.now())); err != nil {
+		if err := c.store.Commit(t.Context(), removeLater(newID(), newID(), c.now())); err != nil {
 			t.Fatal(err)
 		}
 		var last error

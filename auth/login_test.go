@@ -430,7 +430,7 @@ func TestAPanicIsAnError(t *testing.T) {
 		}}
 	}
 	worker := w.replica(t)
-	if err := worker.store.Commit(t.Context(), worker.removeLater(p.User.ID, newID(), c.now())); err != nil {
+	if err := worker.store.Commit(t.Context(), removeLater(p.User.ID, newID(), c.now())); err != nil {
 		t.Fatal(err)
 	}
 	var failures []error

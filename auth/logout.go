@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
@@ -59,14 +60,12 @@ func (c *Core) logoutEverywhere(ctx context.Context, caller caller) (*LogoutPayl
 		}
 	}
 	var p LogoutPayload
-	for len(others) > 0 {
-		n := min(len(others), drivers.MaxOps/2)
-		ended, err := c.endSessions(ctx, caller.user, others[:n]...)
+	for sids := range slices.Chunk(others, drivers.MaxOps/2) {
+		ended, err := c.endSessions(ctx, caller.user, sids...)
 		if err != nil {
 			return nil, err
 		}
 		p.Ended += ended
-		others = others[n:]
 	}
 	ended, err := c.endSessions(ctx, caller.user, own)
 	p.Ended += ended

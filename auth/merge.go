@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -206,13 +207,11 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 		ops = append(ops, gone...)
 	}
 	before, from := a.user, other.user
-	take(&a.user.Nickname, from.Nickname)
-	take(&a.user.Gender, from.Gender)
-	take(&a.user.Birthday, from.Birthday)
-	take(&a.user.Region, from.Region)
-	if a.user.Preferences == "" {
-		a.user.Preferences = from.Preferences
-	}
+	a.user.Nickname = cmp.Or(a.user.Nickname, from.Nickname)
+	a.user.Gender = cmp.Or(a.user.Gender, from.Gender)
+	a.user.Birthday = cmp.Or(a.user.Birthday, from.Birthday)
+	a.user.Region = cmp.Or(a.user.Region, from.Region)
+	a.user.Preferences = cmp.Or(a.user.Preferences, from.Preferences)
 	switch {
 	case from.Avatar == nil:
 	case a.user.Avatar == nil:
@@ -222,7 +221,7 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 			ops = append(ops, c.pictureJobs(pictureCheck{a.uid, from.Avatar.ID, person}, now)...)
 		}
 	default:
-		ops = append(ops, c.removeLater(a.uid, from.Avatar.ID, now.Add(c.oldLife)))
+		ops = append(ops, removeLater(a.uid, from.Avatar.ID, now.Add(c.oldLife)))
 	}
 	if from.Phone != nil {
 		records, err := c.get(ctx, phoneKey(*from.Phone))
@@ -261,12 +260,6 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 		audited(a.uid, auditRecord{At: now, Event: AccountsMerged, Session: sid, Fields: fields}),
 		newJob(jobFinishMerge, now, erasure{other.uid}),
 	), nil
-}
-
-func take[T any](to **T, from *T) {
-	if *to == nil {
-		*to = from
-	}
 }
 
 // inherit makes the ops that bring along the consents to fields. own are the

@@ -37,7 +37,12 @@ func pictureName(id string, size AvatarSize) string {
 	return id + "-512.jpg"
 }
 
-// storedPicture is a picture whose objects are stored and whom no profile names yet.
+// pictureKeys are the keys of a picture's objects.
+func pictureKeys(id string) []string {
+	return []string{pictureFolder + pictureName(id, AvatarSmall), pictureFolder + pictureName(id, AvatarLarge)}
+}
+
+// storedPicture is a picture whose objects are stored and which no profile names yet.
 type storedPicture struct {
 	id  string
 	job drivers.Key // would remove it
@@ -55,7 +60,7 @@ func (c *Core) storePicture(ctx context.Context, uid string, upload Upload) (*st
 // putPicture stores a picture, after the job that would remove it.
 func (c *Core) putPicture(ctx context.Context, uid string, pictures avatar.Pictures) (*storedPicture, error) {
 	p := &storedPicture{id: newID()}
-	op := c.removeLater(uid, p.id, c.now().Add(pictureLease))
+	op := removeLater(uid, p.id, c.now().Add(pictureLease))
 	p.job = op.Key
 	if err := c.store.Commit(ctx, op); err != nil {
 		return nil, storeError("commit", err)
@@ -103,7 +108,7 @@ type removal struct {
 }
 
 // removeLater makes the op that files a removal.
-func (c *Core) removeLater(uid, id string, due time.Time) drivers.Op {
+func removeLater(uid, id string, due time.Time) drivers.Op {
 	return newJob(jobRemovePicture, due, removal{uid, id})
 }
 
@@ -115,8 +120,11 @@ func (c *Core) removePicture(ctx context.Context, r removal) error {
 	if a.there && a.user.Avatar != nil && a.user.Avatar.ID == r.Picture {
 		return nil
 	}
-	err = c.objects.Delete(ctx, pictureFolder+pictureName(r.Picture, AvatarSmall), pictureFolder+pictureName(r.Picture, AvatarLarge))
-	if err != nil {
+	return c.deleteObjects(ctx, pictureKeys(r.Picture)...)
+}
+
+func (c *Core) deleteObjects(ctx context.Context, keys ...string) error {
+	if err := c.objects.Delete(ctx, keys...); err != nil {
 		return fmt.Errorf("%w: objects: delete: %w", ErrUpstream, err)
 	}
 	return nil

@@ -110,7 +110,7 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		}
 		ops := []drivers.Op{audited(a.uid, auditRecord{At: now, Event: ProfileUpdated, Session: by.user.session, Fields: fields})}
 		if in.Avatar.Given && old != nil {
-			ops = append(ops, c.removeLater(a.uid, old.ID, now.Add(c.oldLife)))
+			ops = append(ops, removeLater(a.uid, old.ID, now.Add(c.oldLife)))
 		}
 		if stored != nil {
 			// Only while the job that would remove the new picture has not begun may

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,10 +27,8 @@ const (
 // EchoPush answers WeChat's check of a push address: what to send back as it is.
 // appID is empty for the third-party platform. ErrPushRejected when it is not WeChat.
 func (c *Core) EchoPush(appID string, query url.Values) (string, error) {
-	if appID == "" {
-		if appID = c.wechat.Component(); appID == "" {
-			return "", ErrPushRejected
-		}
+	if appID = cmp.Or(appID, c.wechat.Component()); appID == "" {
+		return "", ErrPushRejected
 	}
 	return c.wechat.EchoPush(appID, query)
 }
@@ -44,10 +43,8 @@ func (c *Core) EchoPush(appID string, query url.Values) (string, error) {
 // its signature is taken once, whatever the message, so that who has seen one push
 // go by cannot send others.
 func (c *Core) Push(ctx context.Context, appID string, query url.Values, body []byte) error {
-	if appID == "" {
-		if appID = c.wechat.Component(); appID == "" {
-			return ErrPushRejected
-		}
+	if appID = cmp.Or(appID, c.wechat.Component()); appID == "" {
+		return ErrPushRejected
 	}
 	push, err := c.wechat.OpenPush(appID, query, body, c.now())
 	if err != nil {

@@ -90,8 +90,8 @@ func (c *Core) SweepPictures(ctx context.Context) (removed int, err error) {
 				return removed, err
 			}
 			for keys := range slices.Chunk(slices.Concat(slices.Collect(maps.Values(found))...), 100) {
-				if err := c.objects.Delete(ctx, keys...); err != nil {
-					return removed, fmt.Errorf("%w: objects: delete: %w", ErrUpstream, err)
+				if err := c.deleteObjects(ctx, keys...); err != nil {
+					return removed, err
 				}
 				removed += len(keys)
 			}

@@ -232,8 +232,5 @@ type removedUpload struct {
 }
 
 func (c *Core) removeUpload(ctx context.Context, r removedUpload) error {
-	if err := c.objects.Delete(ctx, incomingFolder+r.Upload); err != nil {
-		return fmt.Errorf("%w: objects: delete: %w", ErrUpstream, err)
-	}
-	return nil
+	return c.deleteObjects(ctx, incomingFolder+r.Upload)
 }

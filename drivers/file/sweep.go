@@ -50,12 +50,10 @@ func (s *store) sweep(ctx context.Context) error {
 			if drop, after, more, err = s.expired(ctx, kind, after, limit); err != nil {
 				return err
 			}
-			for len(drop) > 0 {
-				n := min(len(drop), drivers.MaxOps)
-				if err := s.drop(ctx, drop[:n]); err != nil {
+			for ops := range slices.Chunk(drop, drivers.MaxOps) {
+				if err := s.drop(ctx, ops); err != nil {
 					return err
 				}
-				drop = drop[n:]
 			}
 		}
 	}
