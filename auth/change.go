@@ -42,7 +42,7 @@ func (c *Core) change(ctx context.Context, by caller, fresh bool, needs []Consen
 		}
 		if len(fields) > 0 {
 			a.user.touch(now)
-			user = c.view(a.uid, by.user.session, a.user)
+			user = c.view(a.uid, by.user.sid, a.user)
 		}
 		// Also where it stays as it is: a consent must not come to an account that was
 		// erased or merged meanwhile.

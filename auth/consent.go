@@ -100,8 +100,8 @@ func (c *Core) WithdrawConsent(ctx context.Context, accessToken string, in Withd
 			return nil, err
 		}
 		a := caller.account()
-		ops, err := c.withdrawal(ctx, &a, ConsentWithdrawn, caller.user.session, taken)
-		user = c.view(a.uid, caller.user.session, a.user)
+		ops, err := c.withdrawal(ctx, &a, ConsentWithdrawn, caller.user.sid, taken)
+		user = c.view(a.uid, caller.user.sid, a.user)
 		return ops, err
 	})
 	if err != nil {
@@ -182,7 +182,7 @@ func (c *Core) grant(ctx context.Context, by caller, consent *ConsentInput, need
 		fields = append(fields, scope.field())
 	}
 	if len(fields) > 0 {
-		ops = append(ops, audited(by.user.ID, auditRecord{At: now.Add(-time.Microsecond), Event: ConsentGranted, Session: by.user.session, Fields: fields}))
+		ops = append(ops, audited(by.user.ID, auditRecord{At: now.Add(-time.Microsecond), Event: ConsentGranted, Session: by.user.sid, Fields: fields}))
 	}
 	return ops, nil
 }

@@ -55,18 +55,13 @@ func (c *Core) DeleteAccount(ctx context.Context, accessToken string, in DeleteA
 		}
 		now := c.now()
 		payload.ErasedAt = now.Add(c.deletionDelay)
-		return c.deletion(a, DeletionRequested, by.user.session, now, payload.ErasedAt), nil
+		return c.deletion(a, DeletionRequested, by.user.sid, now, payload.ErasedAt), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delete account: %w", err)
 	}
 	c.wakeJobs()
 	return &payload, nil
-}
-
-// erasure are the arguments of the job that erases an account.
-type erasure struct {
-	User string `json:"user"`
 }
 
 // deletion makes the ops that end an account: from this commit on no session of it
@@ -79,7 +74,7 @@ func (c *Core) deletion(a account, event AuditEvent, sid string, now, due time.T
 	return []drivers.Op{
 		put(a.record, a.user),
 		audited(a.uid, auditRecord{At: now, Event: event, Session: sid}),
-		newJob(jobEraseAccount, due, erasure{a.uid}),
+		newJob(jobEraseAccount, due, ofUser{a.uid}),
 	}
 }
 
@@ -104,7 +99,7 @@ func (r userRecord) erasing() userRecord {
 // commit says so in the user's record, so that what is removed then is of an account
 // that cannot return. Each step may be done again. The record goes when all that it
 // lists is gone; the rest is found by the user's id.
-func (c *Core) eraseAccount(ctx context.Context, args erasure) error {
+func (c *Core) eraseAccount(ctx context.Context, args ofUser) error {
 	uid := args.User
 	user, stays, err := c.beginErasure(ctx, uid)
 	if err != nil || stays {

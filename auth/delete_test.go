@@ -388,7 +388,7 @@ func TestARestoredAccountHasNoOldSessions(t *testing.T) {
 			if text, err := c.Export(t.Context(), back.User); err != nil || strings.Contains(string(text), `"sessions":[{`) && strings.Count(string(text), `"expiresAt"`) != 1 {
 				t.Errorf("exported %s, %v", text, err)
 			}
-			_, err := c.Logout(t.Context(), back.Tokens.AccessToken, LogoutInput{SessionID: &thief.User.session})
+			_, err := c.Logout(t.Context(), back.Tokens.AccessToken, LogoutInput{SessionID: &thief.User.sid})
 			mustBeInvalid(t, err, "sessionId")
 			// Once more, as a version would that knows of no epochs.
 			record := w.records(t, kindUsers)[0]
@@ -575,7 +575,7 @@ func TestAnErasureTakesWhatAMergeHasLeft(t *testing.T) {
 	keep := c.mustLogin(t, "ming+m~1")
 	c.mustMerge(t, keep.Tokens.AccessToken, "hong+h~1")
 	c.mustDelete(t, keep.Tokens.AccessToken, "ming+m~2")
-	if err := c.eraseAccount(t.Context(), erasure{keep.User.ID}); err != nil {
+	if err := c.eraseAccount(t.Context(), ofUser{keep.User.ID}); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range []string{kindIdentities, kindUnions, kindPhones} {

@@ -52,6 +52,11 @@ func newJob(kind string, due time.Time, args any) drivers.Op {
 	return drivers.Create(key, encode(jobRecord{Kind: kind, Args: encode(args)}), time.Time{})
 }
 
+// ofUser are the arguments of a job that must know only which user it is about.
+type ofUser struct {
+	User string `json:"user"`
+}
+
 func (c *Core) runJob(ctx context.Context, job jobRecord) error {
 	switch job.Kind {
 	case jobRemovePicture:

@@ -196,7 +196,7 @@ func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now tim
 		ops := e.join(c, l, person, newUID, sid, now)
 		sessionID = e.uid + "." + sid
 		session = sessionRecord{
-			App: l.code.app, Epoch: e.user.Epoch, Person: e.identityRecord.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
+			App: l.code.app, Epoch: e.user.Epoch, Person: e.storedIdentity.Key.ID, Device: l.device, Created: now, Seen: now, Counter: 1,
 			Key: c.seals.seal(sessionKey(sessionID), refreshKey),
 		}
 		payload = LoginPayload{User: c.view(e.uid, sid, e.user), Created: e.created}
@@ -220,8 +220,8 @@ func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now tim
 // entry is what is stored about a person who logs in.
 type entry struct {
 	claim          drivers.Record
-	identityRecord drivers.Record
-	unionRecord    drivers.Record // without a key when WeChat gave no unionid
+	storedIdentity drivers.Record
+	storedUnion    drivers.Record // without a key when WeChat gave no unionid
 	identity       identityRecord // zero when it is new
 	known          bool           // whether the identity is a user's
 	union          account        // the user of the unionid; gone when it has none; not read when it is no news
@@ -242,12 +242,12 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		return e, err
 	}
 	now := c.now() // one for all: what is due is due for the identity and the union
-	e.claim, e.identityRecord = records[0], records[1]
+	e.claim, e.storedIdentity = records[0], records[1]
 	if claim, err := decode[codeRecord](e.claim); err != nil || claim.State != codeSent {
 		return e, fmt.Errorf("%w: taken away meanwhile", ErrCodeRejected)
 	}
-	if e.identityRecord.Exists() {
-		if e.identity, err = decode[identityRecord](e.identityRecord); err != nil {
+	if e.storedIdentity.Exists() {
+		if e.identity, err = decode[identityRecord](e.storedIdentity); err != nil {
 			return e, err
 		}
 		if e.account, err = e.find(ctx, c, e.identity.User, now); err != nil {
@@ -259,11 +259,11 @@ func (c *Core) readEntry(ctx context.Context, l login, person WeChatSession) (e 
 		}
 	}
 	if len(records) > 2 {
-		e.unionRecord = records[2]
+		e.storedUnion = records[2]
 	}
-	e.unionIsNews = !e.known || e.identity.UnionID != person.UnionID || !e.unionRecord.Exists()
-	if e.unionRecord.Exists() {
-		union, err := decode[unionRecord](e.unionRecord)
+	e.unionIsNews = !e.known || e.identity.UnionID != person.UnionID || !e.storedUnion.Exists()
+	if e.storedUnion.Exists() {
+		union, err := decode[unionRecord](e.storedUnion)
 		if err != nil {
 			return e, err
 		}
@@ -362,8 +362,8 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		switch {
 		case !e.union.there:
 			union := unionRecord{User: e.uid, Created: now}
-			ops = append(ops, put(e.unionRecord, union))
-			e.user.Unions = append(slices.Clone(e.user.Unions), e.unionRecord.Key.ID)
+			ops = append(ops, put(e.storedUnion, union))
+			e.user.Unions = append(slices.Clone(e.user.Unions), e.storedUnion.Key.ID)
 			changed = true
 			if !e.created {
 				audit(e.uid, UnionIDBound)
@@ -386,13 +386,13 @@ func (e *entry) join(c *Core, l login, person WeChatSession, newUID, sid string,
 		ops = append(ops, put(e.record, e.user))
 	}
 	if e.identity.Logins++; e.identity.Logins%sessionsEvery == 0 {
-		ops = append(ops, newJob(jobBoundSessions, now, crowd{e.uid}))
+		ops = append(ops, newJob(jobBoundSessions, now, ofUser{e.uid}))
 	}
 	// Every code replaces the session_key: keep the newest answer's.
-	key := e.identityRecord.Key
+	key := e.storedIdentity.Key
 	if !e.identity.hasNewerKey(now, c.now()) {
 		e.identity.SessionKey = c.seals.seal(key, person.SessionKey)
 		e.identity.SessionKeyAt = now
 	}
-	return append(ops, put(e.identityRecord, e.identity))
+	return append(ops, put(e.storedIdentity, e.identity))
 }

@@ -148,7 +148,7 @@ func TestACodeIsSentOnce(t *testing.T) {
 						mu.Lock()
 						defer mu.Unlock()
 						successes++
-						sessions[p.User.session] = true
+						sessions[p.User.sid] = true
 					})
 				}
 				wg.Wait()

@@ -44,12 +44,12 @@ func (c *Core) Logout(ctx context.Context, accessToken string, in LogoutInput) (
 		}
 		return &LogoutPayload{ended}, nil
 	}
-	ended, err := c.endSessions(ctx, caller.user, caller.user.session)
+	ended, err := c.endSessions(ctx, caller.user, caller.user.sid)
 	return &LogoutPayload{ended}, err
 }
 
 func (c *Core) logoutEverywhere(ctx context.Context, caller caller) (*LogoutPayload, error) {
-	uid, own := caller.user.ID, caller.user.session
+	uid, own := caller.user.ID, caller.user.sid
 	var others []string
 	for record, err := range c.store.Scan(ctx, kindSessions, uid+".", "") {
 		if err != nil {

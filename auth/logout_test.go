@@ -54,15 +54,15 @@ func TestLogout(t *testing.T) {
 		t.Errorf("ended %d", n)
 	}
 	dead(one)
-	if n := ended(two, LogoutInput{SessionID: &three.User.session}); n != 1 {
+	if n := ended(two, LogoutInput{SessionID: &three.User.sid}); n != 1 {
 		t.Errorf("ended %d", n)
 	}
 	dead(three)
-	for _, id := range []string{three.User.session, stranger.User.session, "", "nonsense", "a.b", newID()} {
+	for _, id := range []string{three.User.sid, stranger.User.sid, "", "nonsense", "a.b", newID()} {
 		_, err := here.Logout(t.Context(), two.Tokens.AccessToken, LogoutInput{SessionID: &id})
 		mustBeInvalid(t, err, "sessionId")
 	}
-	_, err := here.Logout(t.Context(), two.Tokens.AccessToken, LogoutInput{SessionID: &two.User.session, Everywhere: true})
+	_, err := here.Logout(t.Context(), two.Tokens.AccessToken, LogoutInput{SessionID: &two.User.sid, Everywhere: true})
 	mustBeInvalid(t, err, "sessionId")
 	var more []*LoginPayload
 	for i := range 40 {
@@ -141,7 +141,7 @@ func TestASessionInUseIsNotDropped(t *testing.T) {
 			once.Do(func() { first.Tokens = c.mustRefresh(t, first.Tokens.RefreshToken) })
 		}}
 	}
-	if err := w.replica(t).boundSessions(t.Context(), crowd{first.User.ID}); err != nil {
+	if err := w.replica(t).boundSessions(t.Context(), ofUser{first.User.ID}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Me(t.Context(), first.Tokens.AccessToken); err != nil {

@@ -20,11 +20,11 @@ func (c *Core) Me(ctx context.Context, accessToken string) (*User, error) {
 
 // caller is who sends a request.
 type caller struct {
-	token    *checkedToken
-	user     *User
-	profile  userRecord
-	record   drivers.Record // of the user
-	signedIn drivers.Record // of the session
+	token         *checkedToken
+	user          *User
+	profile       userRecord
+	record        drivers.Record // of the user
+	storedSession drivers.Record
 }
 
 // authenticate is the hot path: a remembered token, one multi-get, and nothing
@@ -54,8 +54,8 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 		if err != nil {
 			return caller{}, err
 		}
-		next := &seen{revision: user.Revision, record: r, user: c.view(uid, sid, r), began: session.Revision}
-		if last != nil && last.began == session.Revision {
+		next := &seen{revision: user.Revision, record: r, user: c.view(uid, sid, r), sessionRevision: session.Revision}
+		if last != nil && last.sessionRevision == session.Revision {
 			next.session = last.session
 		} else if next.session, err = decode[sessionRecord](session); err != nil {
 			return caller{}, err
@@ -77,12 +77,12 @@ func (c *Core) session(ctx context.Context, accessToken string) (sessionRecord, 
 	if err != nil {
 		return sessionRecord{}, err
 	}
-	return decode[sessionRecord](by.signedIn)
+	return decode[sessionRecord](by.storedSession)
 }
 
 // person is whom WeChat knows the caller as: the identity that signed in.
 func (c *Core) person(by caller) (identityName, error) {
-	session, err := decode[sessionRecord](by.signedIn)
+	session, err := decode[sessionRecord](by.storedSession)
 	if err != nil {
 		return identityName{}, err
 	}

@@ -83,7 +83,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 		case other.uid == a.uid:
 			return nil, &InvalidError{"code", "of this account, not of another"}
 		}
-		ops, err := c.merging(ctx, &a, other, record.Key.ID, by.user.session)
+		ops, err := c.merging(ctx, &a, other, record.Key.ID, by.user.sid)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func (c *Core) MergeAccount(ctx context.Context, accessToken string, in MergeAcc
 			identity.User = a.uid
 			ops = append(ops, put(record, identity))
 		}
-		payload = MergeAccountPayload{c.view(a.uid, by.user.session, a.user), other.uid}
+		payload = MergeAccountPayload{c.view(a.uid, by.user.sid, a.user), other.uid}
 		return ops, nil
 	})
 	if err != nil {
@@ -258,7 +258,7 @@ func (c *Core) merging(ctx context.Context, a *account, other account, person, s
 		put(a.record, a.user),
 		put(other.record, left),
 		audited(a.uid, auditRecord{At: now, Event: AccountsMerged, Session: sid, Fields: fields}),
-		newJob(jobFinishMerge, now, erasure{other.uid}),
+		newJob(jobFinishMerge, now, ofUser{other.uid}),
 	), nil
 }
 
@@ -283,7 +283,7 @@ func (c *Core) inherit(ctx context.Context, other string, own []drivers.Record, 
 
 // finishMerge is the job that moves what a merge has left with the other account.
 // Each step may be done again; the other's record, which shows the way, goes last.
-func (c *Core) finishMerge(ctx context.Context, args erasure) error {
+func (c *Core) finishMerge(ctx context.Context, args ofUser) error {
 	uid := args.User
 	left, _, err := read[userRecord](ctx, c, userKey(uid))
 	if err != nil || left.Merged == "" {
@@ -363,7 +363,7 @@ func (c *Core) finishBefore(ctx context.Context, uid string) error {
 				return storeError("scan", err)
 			}
 			job, err := decode[jobRecord](record)
-			var args erasure
+			var args ofUser
 			if err != nil || job.Kind != jobFinishMerge || json.Unmarshal(job.Args, &args) != nil || args.User == uid {
 				continue
 			}

@@ -76,7 +76,7 @@ func (c *Core) ImportWeChatProfile(ctx context.Context, accessToken string, in I
 		if len(fields) == 0 {
 			return nil, nil, nil
 		}
-		entry := auditRecord{At: c.now(), Event: ProfileUpdated, Session: by.user.session, Fields: fields}
+		entry := auditRecord{At: c.now(), Event: ProfileUpdated, Session: by.user.sid, Fields: fields}
 		return []drivers.Op{audited(a.uid, entry)}, fields, nil
 	})
 	if err != nil {

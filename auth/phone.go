@@ -55,7 +55,7 @@ func (c *Core) BindPhoneNumber(ctx context.Context, accessToken string, in BindP
 			if err != nil || !cleared {
 				return nil, nil, err
 			}
-			entry := auditRecord{At: c.now(), Event: PhoneUnbound, Session: by.user.session, Fields: []string{"phone"}}
+			entry := auditRecord{At: c.now(), Event: PhoneUnbound, Session: by.user.sid, Fields: []string{"phone"}}
 			return append(ops, audited(a.uid, entry)), []string{"phone"}, nil
 		})
 		if err != nil {
@@ -122,7 +122,7 @@ func (c *Core) bindPhone(ctx context.Context, by caller, a *account, phone Phone
 	a.user.Phone = &phone
 	return append(ops,
 		put(record, phoneRecord{User: a.uid, Created: now}),
-		audited(a.uid, auditRecord{At: now, Event: PhoneBound, Session: by.user.session, Fields: []string{"phone"}}),
+		audited(a.uid, auditRecord{At: now, Event: PhoneBound, Session: by.user.sid, Fields: []string{"phone"}}),
 	), []string{"phone"}, nil
 }
 

@@ -205,7 +205,7 @@ func TestAPictureThatFailsHalfWay(t *testing.T) {
 // again signs the user's own session for a new access token.
 func (c *Core) again(t testing.TB, u *User) (string, error) {
 	t.Helper()
-	token, _, err := c.tokens.sign(u.ID+"."+u.session, testApp)
+	token, _, err := c.tokens.sign(u.ID+"."+u.sid, testApp)
 	return token, err
 }
 

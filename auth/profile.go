@@ -108,7 +108,7 @@ func (c *Core) UpdateProfile(ctx context.Context, accessToken string, in UpdateP
 		if len(fields) == 0 {
 			return nil, nil, nil
 		}
-		ops := []drivers.Op{audited(a.uid, auditRecord{At: now, Event: ProfileUpdated, Session: by.user.session, Fields: fields})}
+		ops := []drivers.Op{audited(a.uid, auditRecord{At: now, Event: ProfileUpdated, Session: by.user.sid, Fields: fields})}
 		if in.Avatar.Given && old != nil {
 			ops = append(ops, removeLater(a.uid, old.ID, now.Add(c.oldLife)))
 		}

@@ -269,7 +269,7 @@ func TestALogoutDuringAContentCheck(t *testing.T) {
 		w.configure = func(config *Config) {
 			config.CheckContent = true
 			config.WeChat = slowText{config.WeChat, func() {
-				if _, err := plain.Logout(t.Context(), mine.Tokens.AccessToken, LogoutInput{SessionID: &thief.User.session}); err != nil {
+				if _, err := plain.Logout(t.Context(), mine.Tokens.AccessToken, LogoutInput{SessionID: &thief.User.sid}); err != nil {
 					t.Error(err)
 				}
 			}}

@@ -140,7 +140,7 @@ type (
 	auditRecord struct {
 		At      time.Time  `json:"at"`
 		Event   AuditEvent `json:"event"`
-		Session string     `json:"session,omitempty"`
+		Session string     `json:"session,omitempty"` // sid
 		Fields  []string   `json:"fields,omitempty"`
 	}
 )
@@ -268,7 +268,7 @@ func audited(uid string, e auditRecord) drivers.Op {
 func (c *Core) view(uid, sid string, r userRecord) *User {
 	u := &User{
 		ID: uid, Version: r.Version, Nickname: r.Nickname, Gender: r.Gender, Birthday: r.Birthday, Region: r.Region, Phone: r.Phone,
-		Preferences: json.RawMessage(`{}`), CreatedAt: r.Created, UpdatedAt: r.Updated, session: sid, epoch: r.Epoch,
+		Preferences: json.RawMessage(`{}`), CreatedAt: r.Created, UpdatedAt: r.Updated, sid: sid, epoch: r.Epoch,
 	}
 	if r.Preferences != "" {
 		u.Preferences = json.RawMessage(r.Preferences)

@@ -34,7 +34,7 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "identities-logins", identityRecord{
 		User: uid, App: "wxone", OpenID: "openid-1", SessionKey: "0a1b2c3d.c2VhbGVk", SessionKeyAt: later, Created: at, Logins: 20,
 	})
-	golden(t, "jobs-boundsessions", jobRecord{Kind: jobBoundSessions, Args: encode(crowd{uid})})
+	golden(t, "jobs-boundsessions", jobRecord{Kind: jobBoundSessions, Args: encode(ofUser{uid})})
 	golden(t, "unions", unionRecord{User: uid, Created: at})
 	golden(t, "sessions", sessionRecord{App: "wxone", Device: ptr("iPhone 17"), Created: at, Seen: later, Counter: 3, Key: "0a1b2c3d.c2VhbGVk"})
 	golden(t, "logins-sent", codeRecord{Request: "hash", State: codeSent, Holder: sid, At: at})
@@ -67,7 +67,7 @@ func TestStoredForms(t *testing.T) {
 	golden(t, "pushes", pushRecord{At: at})
 	golden(t, "deadjobs", jobRecord{Kind: jobPush, Args: encode(sealedPush{"0a1b2c3d.c2VhbGVk"}), Attempts: 20, Failed: &later})
 	golden(t, "jobs-checkpicture", jobRecord{Kind: jobCheckPicture, Args: encode(pictureCheck{uid, sid, "hash"})})
-	golden(t, "jobs-eraseaccount", jobRecord{Kind: jobEraseAccount, Args: encode(erasure{uid})})
+	golden(t, "jobs-eraseaccount", jobRecord{Kind: jobEraseAccount, Args: encode(ofUser{uid})})
 	golden(t, "jobs", jobRecord{Kind: jobRemovePicture, Args: encode(removal{uid, sid})})
 	golden(t, "jobs-leased", jobRecord{Kind: jobRemovePicture, Args: encode(removal{uid, sid}), Attempts: 2, Lease: sid, Until: &later})
 }

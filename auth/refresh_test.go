@@ -75,7 +75,7 @@ func TestAnOldRefreshTokenEndsTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range audit {
-		if e.Event == RefreshTokenReused && *e.SessionID == p.User.session {
+		if e.Event == RefreshTokenReused && *e.SessionID == p.User.sid {
 			return
 		}
 	}

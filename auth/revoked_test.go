@@ -81,7 +81,7 @@ func TestAClosedWeChatAccountHasNoSessions(t *testing.T) {
 		}
 		// A session of an older version knows its app alone, which ming is in too.
 		for _, r := range w.records(t, kindSessions) {
-			if session, _ := decode[sessionRecord](r); r.Key.ID == ming.User.ID+"."+old.User.session {
+			if session, _ := decode[sessionRecord](r); r.Key.ID == ming.User.ID+"."+old.User.sid {
 				session.Person = ""
 				w.put(t, r, session)
 			}

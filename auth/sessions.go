@@ -41,7 +41,7 @@ func (c *Core) livingSessions(ctx context.Context, u *User) ([]*Session, error) 
 		}
 		_, sid, _ := strings.Cut(record.Key.ID, ".")
 		list = append(list, &Session{
-			ID: sid, Current: sid == u.session, AppID: r.App, Device: r.Device,
+			ID: sid, Current: sid == u.sid, AppID: r.App, Device: r.Device,
 			CreatedAt: r.Created, SeenAt: r.Seen, ExpiresAt: record.Expires,
 		})
 	}
@@ -63,12 +63,8 @@ func (u *User) living(record drivers.Record, now time.Time) (r sessionRecord, li
 	return r, err == nil && r.Epoch == u.epoch, err
 }
 
-// crowd is the job that ends the sessions of a user beyond MaxSessions.
-type crowd struct {
-	User string `json:"user"`
-}
-
-func (c *Core) boundSessions(ctx context.Context, args crowd) error {
+// boundSessions is the job that ends the sessions of a user beyond MaxSessions.
+func (c *Core) boundSessions(ctx context.Context, args ofUser) error {
 	user, record, err := read[userRecord](ctx, c, userKey(args.User))
 	if err != nil || !record.Exists() {
 		return err

@@ -56,11 +56,11 @@ const maxSeen = 1 << 10
 // seen is a user as a session saw it at a revision of the user's record, and that
 // session. Many calls share it: nothing in it is changed.
 type seen struct {
-	revision drivers.Revision
-	record   userRecord
-	user     *User
-	began    drivers.Revision // of the session's record
-	session  sessionRecord
+	revision        drivers.Revision
+	record          userRecord
+	user            *User
+	sessionRevision drivers.Revision
+	session         sessionRecord
 }
 
 // claims of an access token: sub is the user, sid the session, app the AppID.

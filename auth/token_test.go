@@ -24,7 +24,7 @@ func TestAccessTokensOfOthersAreRefused(t *testing.T) {
 		return claims{jwt.RegisteredClaims{
 			Issuer: "test", Audience: jwt.ClaimStrings{audience}, Subject: p.User.ID,
 			ExpiresAt: jwt.NewNumericDate(c.now().Add(time.Minute)),
-		}, p.User.session, testApp}
+		}, p.User.sid, testApp}
 	}
 	sign := func(method jwt.SigningMethod, key any, kid string, claims claims) string {
 		t.Helper()

@@ -24,8 +24,8 @@ type User struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 
-	session string // the id of the session that asks
-	epoch   string // of the user: that of their living sessions
+	sid   string // of the session that asks
+	epoch string // of the user: that of their living sessions
 }
 
 // Identity is a user as one app knows them.
