@@ -167,7 +167,7 @@ var deeds = map[string]struct{ before, do func(h *house) }{
 			h.err(err)
 		}
 		h.jobs()
-		_, err := h.core.RetryDeadJobs(h.t.Context())
+		_, err := auth.RetryDeadJobs(h.t.Context(), h.store, h.clock.now())
 		h.err(err)
 		_, err = h.core.SweepPictures(h.t.Context())
 		h.err(err)
@@ -252,6 +252,7 @@ type house struct {
 	t       *testing.T
 	clock   *sandClock
 	core    *auth.Core
+	store   drivers.Store
 	server  http.Handler
 	sandbox *sandbox.Sandbox
 	metrics *observe.Metrics
@@ -314,6 +315,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	space := memory.New()
+	h.store = failingStore{space.OpenStore(), h.fault}
 	limits, err := server.ParseLimits("on")
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +327,7 @@ func newHouse(t *testing.T) *house {
 		edge:   server.Config{Limits: limits},
 		weChat: &weChat{client: client, apps: []string{sandbox.AppID}},
 	}, &places{
-		store: failingStore{space.OpenStore(), h.fault}, objects: breaker.Objects(failingObjects{space.OpenObjects(), h.fault}), secrets: serverSecrets,
+		store: h.store, objects: breaker.Objects(failingObjects{space.OpenObjects(), h.fault}), secrets: serverSecrets,
 	}, publicURL, h.metrics, observe.Both(h.traces.Watch(), h.metrics.Watch))
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
 )
@@ -79,7 +80,7 @@ func (d *deadJobs) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if d.Retry {
-		n, err := auth.RetryDeadJobs(ctx, store)
+		n, err := auth.RetryDeadJobs(ctx, store, time.Now())
 		fmt.Printf("%d jobs are due again\n", n)
 		return err
 	}

@@ -103,9 +103,6 @@ var ErrJobDead = errors.New("given up, see the dead jobs")
 
 // DeadJobs returns how many jobs were given up: work that an operator must look
 // at, then let run again by RetryDeadJobs.
-func (c *Core) DeadJobs(ctx context.Context) (int, error) { return DeadJobs(ctx, c.store) }
-
-// DeadJobs is Core.DeadJobs for who has a store and no core.
 func DeadJobs(ctx context.Context, store drivers.Store) (int, error) {
 	n := 0
 	for _, err := range store.Scan(ctx, kindDeadJobs, "", "") {
@@ -118,17 +115,7 @@ func DeadJobs(ctx context.Context, store drivers.Store) (int, error) {
 }
 
 // RetryDeadJobs makes all jobs due that were given up and returns how many there were.
-func (c *Core) RetryDeadJobs(ctx context.Context) (int, error) {
-	defer c.wakeJobs()
-	return retryDeadJobs(ctx, c.store, c.now())
-}
-
-// RetryDeadJobs is Core.RetryDeadJobs for who has a store and no core.
-func RetryDeadJobs(ctx context.Context, store drivers.Store) (int, error) {
-	return retryDeadJobs(ctx, store, time.Now())
-}
-
-func retryDeadJobs(ctx context.Context, store drivers.Store, now time.Time) (int, error) {
+func RetryDeadJobs(ctx context.Context, store drivers.Store, now time.Time) (int, error) {
 	n := 0
 	for record, err := range store.Scan(ctx, kindDeadJobs, "", "") {
 		if err != nil {

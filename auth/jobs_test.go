@@ -189,7 +189,7 @@ func TestADeadJobIsKept(t *testing.T) {
 		}
 		dead := func(want int) {
 			t.Helper()
-			if n, err := c.DeadJobs(t.Context()); err != nil || n != want {
+			if n, err := DeadJobs(t.Context(), c.store); err != nil || n != want {
 				t.Errorf("%d dead jobs, %v; want %d", n, err, want)
 			}
 		}
@@ -199,7 +199,7 @@ func TestADeadJobIsKept(t *testing.T) {
 			t.Errorf("%+v, %v", job, err)
 		}
 		away = false
-		if n, err := c.RetryDeadJobs(t.Context()); n != 1 || err != nil {
+		if n, err := RetryDeadJobs(t.Context(), c.store, c.now()); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		c.runJobs(t)

@@ -103,7 +103,7 @@ func TestPushesDeleteWhatWasTakenBack(t *testing.T) {
 				t.Error("a user changed")
 			}
 		}
-		if n, err := c.DeadJobs(t.Context()); n > 0 || err != nil || len(w.records(t, kindJobs)) > 0 {
+		if n, err := DeadJobs(t.Context(), c.store); n > 0 || err != nil || len(w.records(t, kindJobs)) > 0 {
 			t.Errorf("jobs are left: %v", w.records(t, kindJobs))
 		}
 	})

@@ -10,9 +10,9 @@ import (
 	"github.com/miniprofile/miniprofile/auth"
 )
 
-// Secret holds an AppSecret, or a Token or EncodingAESKey of push. However it is printed, logged or encoded, by
-// itself or inside something else, it reads [redacted]; only this package can
-// look inside. The zero Secret is empty.
+// Secret holds an AppSecret, or a Token or EncodingAESKey of push. However it is
+// printed, logged or encoded, by itself or inside something else, it reads
+// [redacted]; only this package can look inside. The zero Secret is empty.
 type Secret struct {
 	// A pointer, because fmt calls no method on an unexported field: it would
 	// print a string, but of a pointer inside a struct it prints the address.
@@ -23,9 +23,6 @@ const redacted = "[redacted]"
 
 // NewSecret hides text.
 func NewSecret(text string) Secret { return Secret{&text} }
-
-// Empty reports whether there is nothing to hide.
-func (s Secret) Empty() bool { return s.reveal() == "" }
 
 func (s Secret) reveal() string {
 	if s.text == nil {
