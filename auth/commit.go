@@ -100,6 +100,13 @@ func (c *Core) rewriteAll(ctx context.Context, kind, uid string, each int, rewri
 // errUnfinished comes with the error of work on many records, a part of which is done.
 var errUnfinished = errors.New("a part is done")
 
+// Where a code is at stake, which works once, a store that does not answer is asked
+// again: 4 times within a second.
+const (
+	storeTries = 4
+	storePause = 200 * time.Millisecond
+)
+
 // get reads records.
 func (c *Core) get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {
 	records, err := c.store.Get(ctx, keys...)
@@ -134,6 +141,15 @@ func storeError(op string, err error) error {
 		return fmt.Errorf("store: %s: %w", op, err)
 	}
 	return fmt.Errorf("%w: store: %s: %w", ErrUpstream, op, err)
+}
+
+// keepTime is how long the core tries to store what WeChat gives only once.
+const keepTime = 15 * time.Second
+
+// outlive returns a context for what must be finished although the caller has gone:
+// the end of ctx does not end it, that of limit does.
+func outlive(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
 // pause waits for d or until ctx ends.

@@ -104,8 +104,7 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 	case err != nil:
 		return err
 	}
-	// What WeChat gave is kept also when the server is stopping.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+	ctx, cancel := outlive(ctx, keepTime) // the code is spent, and the server may be stopping
 	defer cancel()
 	key, now := tokenKey(tokenOfMerchant, fresh.AppID), c.now()
 	keep := func() ([]drivers.Op, error) {

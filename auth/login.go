@@ -27,13 +27,8 @@ type LoginPayload struct {
 	Created bool // whether this login made the user
 }
 
-// How long a login may take: WeChat's five seconds, the store's, and room.
-const (
-	loginTime = 15 * time.Second
-	// A store that does not answer is asked again: 4 times within a second.
-	storeTries = 4
-	storePause = 200 * time.Millisecond
-)
+// loginTime is how long a login may take: WeChat's five seconds, the store's, and room.
+const loginTime = 15 * time.Second
 
 // Login signs a person in by the code of wx.login and makes their user the
 // first time. The code is sent to WeChat once at the most, by whatever replica,
@@ -55,7 +50,7 @@ func (c *Core) Login(ctx context.Context, in LoginInput) (*LoginPayload, error) 
 	c.work.Add(1) // Wait sees it
 	defer c.work.Done()
 	payload, err, _ := c.logins.Do(flight, func() (payload any, err error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+		ctx, cancel := outlive(ctx, loginTime)
 		defer cancel()
 		err = guarded(func() error { payload, err = c.login(ctx, l); return err })
 		return payload, err

@@ -251,8 +251,7 @@ func (c *Core) CheckSessionKey(ctx context.Context, accessToken string, reset bo
 	if err != nil || !reset {
 		return good && err == nil, err
 	}
-	// The old key is dead now: what came is kept also when the caller has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+	ctx, cancel := outlive(ctx, keepTime) // the old key is dead now
 	defer cancel()
 	now := c.now()
 	return true, c.transact(ctx, func() ([]drivers.Op, error) {

@@ -163,8 +163,7 @@ func (c *Core) tradePhone(ctx context.Context, by caller, text string) (Phone, e
 		sent = sent || !errors.Is(err, ErrNotSent)
 		return err
 	})
-	// From here on the code is spent: what it gave is kept, also when the caller has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTime)
+	ctx, cancel := outlive(ctx, keepTime) // the code is spent
 	defer cancel()
 	switch {
 	case err == nil:

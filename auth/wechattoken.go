@@ -145,8 +145,7 @@ func (c *Core) renew(ctx context.Context, key drivers.Key, r tokenRecord, fetch 
 		failure = fmt.Errorf("%w: an empty access token", ErrUpstream)
 	}
 	lease, now := r.Lease, c.now()
-	// What WeChat gave is worth keeping also when the caller has gone.
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), tokenLease/2)
+	ctx, cancel = outlive(ctx, tokenLease/2)
 	defer cancel()
 	err := c.transact(ctx, func() ([]drivers.Op, error) {
 		r, record, err := read[tokenRecord](ctx, c, key)
