@@ -21,7 +21,7 @@ type readers struct {
 	db     *bbolt.DB
 	mu     sync.Mutex
 	paused bool
-	age    int // grows with each pause and resume
+	age    int // grows with each resume
 	idle   []*reader
 }
 
@@ -70,7 +70,6 @@ func (rs *readers) pause() {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.paused = true
-	rs.age++
 	for _, r := range rs.idle {
 		r.tx.Rollback()
 	}
