@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -227,6 +228,44 @@ func again(ctx context.Context, f func() error) error {
 			return ctx.Err()
 		}
 		wait = min(2*wait, lastWait)
+	}
+}
+
+// resumed goes on after an error where it ended, as far as that may help. from gives
+// what comes after a key.
+func resumed[T any](ctx context.Context, after string, key func(T) string, from func(after string) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		after := after
+		for {
+			seen, stopped := false, false
+			err := again(ctx, func() error {
+				for v, err := range from(after) {
+					if err != nil {
+						if seen { // what came counts: begin to count the tries anew
+							return nil
+						}
+						return err
+					}
+					seen, after = true, key(v)
+					if !yield(v, nil) {
+						stopped = true
+						return nil
+					}
+				}
+				seen = false
+				return nil
+			})
+			switch {
+			case stopped:
+				return
+			case err != nil:
+				var none T
+				yield(none, err)
+				return
+			case !seen:
+				return
+			}
+		}
 	}
 }
 

@@ -93,44 +93,16 @@ func (c *copier) eachObject(ctx context.Context, do func(context.Context, pair[d
 }
 
 func (c *copier) objectPairs(ctx context.Context) iter.Seq2[pair[drivers.ObjectInfo], error] {
-	return pairs(list(ctx, c.FromObjects), list(ctx, c.ToObjects), func(o drivers.ObjectInfo) string { return o.Key })
+	return pairs(list(ctx, c.FromObjects), list(ctx, c.ToObjects), objectKey)
 }
 
-// list lists all objects.
+// list lists all objects, and goes on as scan does.
 func list(ctx context.Context, o drivers.Objects) iter.Seq2[drivers.ObjectInfo, error] {
-	return func(yield func(drivers.ObjectInfo, error) bool) {
-		after := ""
-		for {
-			seen, stopped := false, false
-			err := again(ctx, func() error {
-				for info, err := range o.List(ctx, "", after) {
-					if err != nil {
-						if seen {
-							return nil
-						}
-						return err
-					}
-					seen, after = true, info.Key
-					if !yield(info, nil) {
-						stopped = true
-						return nil
-					}
-				}
-				seen = false
-				return nil
-			})
-			switch {
-			case stopped:
-				return
-			case err != nil:
-				yield(drivers.ObjectInfo{}, err)
-				return
-			case !seen:
-				return
-			}
-		}
-	}
+	return resumed(ctx, "", objectKey,
+		func(after string) iter.Seq2[drivers.ObjectInfo, error] { return o.List(ctx, "", after) })
 }
+
+func objectKey(o drivers.ObjectInfo) string { return o.Key }
 
 // objectDifference tells what differs between the objects of a key on both sides,
 // or nothing.

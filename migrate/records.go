@@ -126,38 +126,11 @@ func (c *copier) create(ctx context.Context, ops []drivers.Op) error {
 
 // scan is the store's, but goes on after an error as far as that may help.
 func scan(ctx context.Context, s drivers.Store, kind, prefix, after string) iter.Seq2[drivers.Record, error] {
-	return func(yield func(drivers.Record, error) bool) {
-		for {
-			seen, stopped := false, false
-			err := again(ctx, func() error {
-				for r, err := range s.Scan(ctx, kind, prefix, after) {
-					if err != nil {
-						if seen { // what came counts: begin to count the tries anew
-							return nil
-						}
-						return err
-					}
-					seen, after = true, r.Key.ID
-					if !yield(r, nil) {
-						stopped = true
-						return nil
-					}
-				}
-				seen = false
-				return nil
-			})
-			switch {
-			case stopped:
-				return
-			case err != nil:
-				yield(drivers.Record{}, err)
-				return
-			case !seen:
-				return
-			}
-		}
-	}
+	return resumed(ctx, after, recordID,
+		func(after string) iter.Seq2[drivers.Record, error] { return s.Scan(ctx, kind, prefix, after) })
 }
+
+func recordID(r drivers.Record) string { return r.Key.ID }
 
 // sameBeginning returns an error when what an interrupted copy left in the target
 // is not the source's. Each part is copied in the order of its IDs, so the target

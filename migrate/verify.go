@@ -48,7 +48,7 @@ func (c *copier) verifyKind(ctx context.Context, kind string, found *differences
 // verifyPart returns how many records of a part are equal, and how many expired
 // and went from one side.
 func (c *copier) verifyPart(ctx context.Context, kind, part string, found *differences) (equal, gone int64, err error) {
-	both := pairs(scan(ctx, c.From, kind, part, ""), scan(ctx, c.To, kind, part, ""), func(r drivers.Record) string { return r.Key.ID })
+	both := pairs(scan(ctx, c.From, kind, part, ""), scan(ctx, c.To, kind, part, ""), recordID)
 	for p, err := range both {
 		switch {
 		case err != nil:
