@@ -13,11 +13,11 @@ import (
 // A code of WeChat's, from wx.login or a phone button, is good for one thing and
 // for once: a login, the proof of who is here, or a phone number. It is sent to
 // WeChat once at the most (that of a phone button once more, where WeChat refused
-// the access token before it looked at the code), by whatever replica, also when the call is repeated or
-// the process dies: its record says so before it is sent. claim takes the right to
-// send it, spend says what came of it, release gives it back when it surely was not
-// sent. A claim that nothing follows is a code that cannot be used again, which is
-// the safe side.
+// the access token before it looked at the code), by whatever replica, also when the
+// call is repeated or the process dies: its record says so before it is sent. claim
+// takes the right to send it, spend says what came of it, release gives it back when
+// it surely was not sent. A claim that nothing follows is a code that cannot be used
+// again, which is the safe side.
 type code struct {
 	app, text string
 	key       drivers.Key // of its record

@@ -19,8 +19,9 @@ import (
 // A picture is judged after it is set, for the verdict comes as a push: until then
 // it is PENDING. The commit that sets it files two jobs: one sends it to WeChat,
 // one ends the waiting; they name the account, so a merge that takes a picture which
-// waits files them anew for the account that stays. A picture that fails is removed. A quota used up and an
-// answer that never came mean that it is sent again, until the waiting ends.
+// waits files them anew for the account that stays. A picture that fails is removed. A
+// quota used up and an answer that never came mean that it is sent again, until the
+// waiting ends.
 const (
 	// checkLife is how long a trace id is known; the waiting is over long before.
 	checkLife = 48 * time.Hour

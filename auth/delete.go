@@ -23,7 +23,7 @@ type DeleteAccountPayload struct {
 // DeleteAccount ends the caller's account. All its sessions are dead when it
 // returns. After Config.DeletionDelay, within which a login restores the account,
 // a job erases all that is kept of the person; the job survives a crash at any
-// point. Who logs in after that is a new user.
+// point. Whoever logs in after that is a new user.
 //
 // Errors: ErrUnauthenticated, ErrCodeRejected, ErrBlocked, ErrRateLimited,
 // ErrUpstream, ErrMisconfigured, or an *InvalidError for code, of somebody else.
@@ -84,8 +84,8 @@ func (d *deletionRecord) due(now time.Time) bool {
 }
 
 // erasing is what stays of a user whose deletion is due while the erasure goes on:
-// nothing but what leads to the rest. Who commits it ends the time in which a login
-// restores the account; no clock is asked any more.
+// nothing but what leads to the rest. Whoever commits it ends the time in which a
+// login restores the account; no clock is asked any more.
 func (r userRecord) erasing() userRecord {
 	deletion := *r.Deletion
 	deletion.Erasing = true

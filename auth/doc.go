@@ -8,9 +8,15 @@
 //
 // login.go, refresh.go, logout.go, me.go, profile.go, phone.go, merge.go, delete.go
 // and export.go hold one operation of the API each, consent.go those about consent.
+// sessions.go lists and bounds the sessions, audit.go lists what happened.
+//
 // opendata.go reads what WeChat tells through the client, content.go has nicknames
-// and pictures judged, push.go does what WeChat's pushes demand. wechattoken.go keeps
-// WeChat's access tokens, component.go those of the third-party platform. commit.go is the one place that retries a conflict. records.go
-// has every form that is stored, token.go the two tokens, seal.go the secrets at
-// rest, jobs.go the work that is finished later.
+// and pictures judged, push.go does what WeChat's pushes demand. code.go sends a code
+// once, wechattoken.go keeps WeChat's access tokens, component.go those of the
+// third-party platform. picture.go and upload.go keep pictures, sweep.go and owner.go
+// remove what nobody names.
+//
+// commit.go is the one place that retries a conflict. records.go has the stored forms,
+// but those of codes, jobs, uploads and the sweep stand with what uses them. token.go has
+// the two tokens, seal.go the secrets at rest, jobs.go the work that is finished later.
 package auth

@@ -34,10 +34,11 @@ var (
 	// ErrMisconfigured: WeChat refuses this server, not this user: a wrong AppID,
 	// AppSecret or IP address. Only the operator can help.
 	ErrMisconfigured = errors.New("upstream misconfigured")
-	// ErrNotSent comes with ErrUpstream when the request surely never left this
-	// machine, so that a login code is still good.
+	// ErrNotSent comes with another error (ErrUpstream, ErrRateLimited or an
+	// *InvalidError) when the request surely never left this machine, so that a login
+	// code is still good.
 	ErrNotSent = errors.New("not sent")
-	// ErrNotFound: there is no such picture.
+	// ErrNotFound: there is no such picture, upload or account.
 	ErrNotFound = errors.New("not found")
 	// ErrLogInAgain comes with ErrUnauthenticated when refreshing does not help: only a
 	// new wx.login gives the server a session_key that fits, or shows that the person
@@ -54,15 +55,16 @@ var (
 	ErrConsentRequired = errors.New("consent required")
 )
 
-// What package wechat tells the core beside the errors above. None of these
-// reaches a client: the core knows what to do.
+// What package wechat tells the core beside the errors above. Of these only
+// ErrPushRejected is ever answered, to whoever sent the push; of the others the core
+// knows what to do.
 var (
 	// ErrTokenRejected: WeChat refuses the access token. The core renews it once
 	// and repeats the call once.
 	ErrTokenRejected = errors.New("access token rejected")
 	// ErrSessionKeyStale: the session_key is no longer WeChat's. The client logs in again.
 	ErrSessionKeyStale = errors.New("session_key stale")
-	// ErrNotSeen: WeChat judges the content only of who was in the app lately.
+	// ErrNotSeen: WeChat judges content only of people who were in the app lately.
 	ErrNotSeen = errors.New("person not seen lately")
 	// ErrTicketRejected: the ticket of the third-party platform is too old or wrong.
 	ErrTicketRejected = errors.New("component ticket rejected")

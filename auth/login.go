@@ -33,8 +33,8 @@ const loginTime = 15 * time.Second
 // Login signs a person in by the code of wx.login and makes their user the
 // first time. The code is sent to WeChat once at the most, by whatever replica,
 // also when the call is repeated or the process dies: the record of kind logins
-// that says so is committed before. The end of ctx does not end a login: who asks
-// again, because the answer got lost, finds the session.
+// that says so is committed before. The end of ctx does not end a login: whoever
+// asks again, because the answer got lost, finds the session.
 //
 // Errors: ErrCodeRejected, ErrBlocked, ErrRateLimited, ErrUpstream,
 // ErrMisconfigured, or an *InvalidError for code, requestId, appId or device.

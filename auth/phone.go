@@ -189,7 +189,7 @@ func (c *Core) openClaimedPhone(key drivers.Key, r codeRecord) (n Phone, err err
 	return n, err
 }
 
-// openPhone decrypts a number that the client of an older version sent.
+// openPhone decrypts a number that an older client sent.
 func (c *Core) openPhone(ctx context.Context, by caller, data, iv string) (Phone, error) {
 	open, err := c.openData(ctx, by, data, iv)
 	if err != nil {
@@ -208,7 +208,7 @@ func (c *Core) openPhone(ctx context.Context, by caller, data, iv string) (Phone
 	return *open.Phone, nil
 }
 
-// madeByWeChat asks WeChat whether it is who encrypted a phone number: that data
+// madeByWeChat asks WeChat whether it has encrypted this phone number: that data
 // fits the session_key proves less, see withSessionKey.
 //
 // WeChat knows "the SHA-256 of the encrypted data", and does not say whether that

@@ -249,7 +249,8 @@ func (in UpdateProfileInput) sets() (scopes []ConsentScope) {
 	return scopes
 }
 
-// apply changes r, with status for a new picture, and returns the names of the fields that are now different.
+// apply changes r, with status for a new picture, and returns the names of the fields
+// that are now different.
 func (r *userRecord) apply(in UpdateProfileInput, stored *storedPicture, status AvatarStatus) (fields []string) {
 	changed := func(name string, is bool) {
 		if is {

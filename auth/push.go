@@ -40,8 +40,8 @@ func (c *Core) EchoPush(appID string, query url.Values) (string, error) {
 // too old.
 //
 // A push that is not sealed is believed as far as the network that it came by. But
-// its signature is taken once, whatever the message, so that who has seen one push
-// go by cannot send others.
+// its signature is taken once, whatever the message, so that whoever has seen one
+// push go by cannot send others.
 func (c *Core) Push(ctx context.Context, appID string, query url.Values, body []byte) error {
 	if appID = cmp.Or(appID, c.wechat.Component()); appID == "" {
 		return ErrPushRejected

@@ -9,7 +9,7 @@ import (
 // the values it returns between calls: do not change them.
 type User struct {
 	ID          string
-	Version     int // grows by one with every change of the profile
+	Version     int // grows with every change of the profile; see UpdateProfileInput
 	Nickname    *string
 	Avatar      *Avatar
 	Gender      *Gender

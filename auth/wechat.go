@@ -13,8 +13,7 @@ import (
 // sealed in the store, so that all replicas share them. Its errors are the
 // sentinels of this package or an *InvalidError, and hold no secret. All methods
 // may be called by any number of goroutines. No method repeats a request: it makes
-// one at the most, and beside ErrUpstream says ErrNotSent where it is sure that it
-// made none.
+// one at the most, and adds ErrNotSent to the error where it is sure that it made none.
 type WeChat interface {
 	// CodeToSession trades the code of wx.login for the person's ids and key
 	// (code2Session). A code works once. appID is one that the server is
@@ -76,9 +75,10 @@ type WeChat interface {
 	EchoPush(appID string, query url.Values) (string, error)
 
 	// OpenData decrypts encryptedData of the client (AES-128-CBC under the
-	// session_key). That it can be decrypted does not prove that WeChat made it. ErrSessionKeyStale when the key does not fit, an
-	// *InvalidError (encryptedData or iv) when the data is malformed or its
-	// watermark names another app. Its age is the caller's to judge.
+	// session_key). That it can be decrypted does not prove that WeChat made it.
+	// ErrSessionKeyStale when the key does not fit, an *InvalidError (encryptedData or
+	// iv) when the data is malformed or its watermark names another app. Its age is
+	// the caller's to judge.
 	OpenData(appID, sessionKey, encryptedData, iv string) (OpenData, error)
 	// RawData checks the signature of rawData under the session_key and reads it.
 	// Errors as in OpenData, for the fields rawData and signature.
@@ -148,7 +148,7 @@ type OpenData struct {
 // Verdict is WeChat's judgement of a text or a picture.
 type Verdict string
 
-// The verdicts. What WeChat calls anything else, a client gives as VerdictReview.
+// The verdicts. Whatever else WeChat says counts as VerdictReview.
 const (
 	VerdictPass   Verdict = "pass"
 	VerdictReview Verdict = "review" // a person should look
@@ -183,7 +183,7 @@ type Push struct {
 	// anything that hashes to a fixed length will do.
 	ID string
 	// Signature is that of a push that was not sealed, and empty of one that was. It
-	// covers the query alone: who has seen one can put any body under it, once.
+	// covers the query alone: whoever has seen one can put any body under it, once.
 	Signature string
 }
 

@@ -30,8 +30,8 @@
 //
 // The source must not change, and nobody but the copy may write to the target. A
 // source on files is locked. Others are the operator's to keep still: serve
-// --read-only on all replicas. Who breaks that learns of it at the end, because
-// verifying reads both sides anew. A record that expires may go from either side
+// --read-only on all replicas. Whoever breaks that learns of it at the end,
+// because verifying reads both sides anew. A record that expires may go from either side
 // at any time, and is then not missed.
 //
 // # Speed and memory

@@ -22,8 +22,8 @@
 // A login code works once, and the answer to it may get lost. No call is ever
 // sent twice, neither by this package nor by the transport below it, which
 // would repeat a GET of its own accord. Whether a call that a token's end has
-// spoilt is worth another one is for package auth to say. An error that is auth.ErrNotSent says
-// that the code never left this machine.
+// spoilt is worth another one is for package auth to say. An error that is
+// auth.ErrNotSent says that the code never left this machine.
 //
 // # Pushes and open data
 //

@@ -67,11 +67,11 @@
 //
 // # Pushes
 //
-// PushTo tells where the server is; PushInto, that it is in this process. All pushes are signed with the Token PushToken
-// and sealed with the EncodingAESKey PushAESKey: those of an app to
-// /wechat/push/APPID as JSON, those of a merchant's app to the same address as
-// XML, those to the platform to /wechat/component as XML. One that the sandbox
-// sends by itself is tried four times, 5 seconds apart, until the answer is 200.
+// PushTo tells where the server is; PushInto, that it is in this process. All pushes
+// are signed with the Token PushToken and sealed with the EncodingAESKey PushAESKey:
+// those of an app to /wechat/push/APPID as JSON, those of a merchant's app to the same
+// address as XML, those to the platform to /wechat/component as XML. One that the
+// sandbox sends by itself is tried four times, 5 seconds apart, until the answer is 200.
 //
 // # What WeChat has not
 //
