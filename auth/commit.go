@@ -100,12 +100,21 @@ func (c *Core) rewriteAll(ctx context.Context, kind, uid string, each int, rewri
 // errUnfinished comes with the error of work on many records, a part of which is done.
 var errUnfinished = errors.New("a part is done")
 
-// Where a code is at stake, which works once, a store that does not answer is asked
-// again: 4 times within a second.
+// Where that is at stake which WeChat gives only once, a store that does not answer is
+// asked again: 4 times within a second.
 const (
 	storeTries = 4
 	storePause = 200 * time.Millisecond
 )
+
+// transactSurely is transact against a store that stumbles.
+func (c *Core) transactSurely(ctx context.Context, plan func() ([]drivers.Op, error)) error {
+	err := c.transact(ctx, plan)
+	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
+		err = c.transact(ctx, plan)
+	}
+	return err
+}
 
 // get reads records.
 func (c *Core) get(ctx context.Context, keys ...drivers.Key) ([]drivers.Record, error) {

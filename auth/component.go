@@ -114,10 +114,7 @@ func (c *Core) authorize(ctx context.Context, push Push) error {
 		}
 		return []drivers.Op{put(record, c.tokenRecord(key, fresh, tokenRecord{Since: &push.At}, now))}, nil
 	}
-	err = c.transact(ctx, keep)
-	for try := 1; try < storeTries && errors.Is(err, ErrUpstream) && pause(ctx, storePause) == nil; try++ {
-		err = c.transact(ctx, keep)
-	}
+	err = c.transactSurely(ctx, keep)
 	if err != nil {
 		return fmt.Errorf("what merchant %s gave was not stored: it must authorise again: %w", fresh.AppID, err)
 	}

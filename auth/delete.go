@@ -121,7 +121,7 @@ func (c *Core) eraseAccount(ctx context.Context, args ofUser) error {
 
 // beginErasure says in the user's record that it is being erased, and returns the
 // record; the zero one when it has gone before. stays is true for an account that
-// was restored, or whose deletion is wanted anew for later.
+// was restored, or whose deletion is not due yet: then another job is filed.
 func (c *Core) beginErasure(ctx context.Context, uid string) (user userRecord, stays bool, err error) {
 	err = c.transact(ctx, func() ([]drivers.Op, error) {
 		stays = false
@@ -129,7 +129,10 @@ func (c *Core) beginErasure(ctx context.Context, uid string) (user userRecord, s
 		if user, record, err = read[userRecord](ctx, c, userKey(uid)); err != nil || !record.Exists() {
 			return nil, err
 		}
-		if stays = !user.Deletion.due(c.now()); stays || user.Deletion.Erasing {
+		switch stays = !user.Deletion.due(c.now()); {
+		case stays && user.Deletion != nil: // a clock was put back, or it is wanted anew
+			return []drivers.Op{newJob(jobEraseAccount, user.Deletion.Due, ofUser{uid})}, nil
+		case stays || user.Deletion.Erasing:
 			return nil, nil
 		}
 		user = user.erasing()
@@ -245,6 +248,19 @@ func (c *Core) forget(ctx context.Context, other, uid, heir string) error {
 		a.user.Others = others
 		return []drivers.Op{put(a.record, a.user)}, nil
 	})
+}
+
+// introduce puts heir in the place of uid in what another knows. Where that is no more,
+// or is being erased, heir knows it no more either: the erasure asks uid, which may be
+// gone by then.
+func (c *Core) introduce(ctx context.Context, other, uid, heir string) error {
+	if err := c.forget(ctx, other, uid, heir); err != nil {
+		return err
+	}
+	if a, err := c.account(ctx, other); err != nil || a.there {
+		return err
+	}
+	return c.forget(ctx, heir, other, "")
 }
 
 // without returns a copy of list that lacks what is named.

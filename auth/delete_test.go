@@ -67,7 +67,9 @@ func TestDeleteAccount(t *testing.T) {
 		// Dead at once, on every replica, before any job has run.
 		for _, tokens := range []Tokens{p.Tokens, second.Tokens} {
 			_, err := w.replica(t).Me(t.Context(), tokens.AccessToken)
-			mustBe(t, err, ErrUnauthenticated)
+			if mustBe(t, err, ErrUnauthenticated); errors.Is(err, ErrDeletionPending) {
+				t.Errorf("no login restores it, but: %v", err)
+			}
 			_, err = w.replica(t).RefreshSession(t.Context(), RefreshSessionInput{tokens.RefreshToken})
 			mustBe(t, err, ErrUnauthenticated)
 		}
@@ -112,8 +114,17 @@ func TestADeletedAccountCanBeRestored(t *testing.T) {
 		w.clock.add(time.Second)
 		c.mustDelete(t, p.Tokens.AccessToken, "ming+m~2")
 		c.runJobs(t)
+		// Its clients are told not to log in by themselves; nobody else is told anything.
 		_, err := c.Me(t.Context(), p.Tokens.AccessToken)
 		mustBe(t, err, ErrUnauthenticated)
+		mustBe(t, err, ErrDeletionPending)
+		_, err = c.RefreshSession(t.Context(), RefreshSessionInput{p.Tokens.RefreshToken})
+		mustBe(t, err, ErrUnauthenticated)
+		mustBe(t, err, ErrDeletionPending)
+		_, err = c.RefreshSession(t.Context(), RefreshSessionInput{p.Tokens.RefreshToken + "x"})
+		if mustBe(t, err, ErrUnauthenticated); errors.Is(err, ErrDeletionPending) {
+			t.Errorf("without a good token: %v", err)
+		}
 		w.clock.add(23 * time.Hour)
 		back := c.mustLogin(t, "ming+m~3")
 		if back.Created || back.User.ID != p.User.ID || back.User.Phone == nil || *back.User.Nickname != "nick of ming+m" {
@@ -121,7 +132,9 @@ func TestADeletedAccountCanBeRestored(t *testing.T) {
 		}
 		// A session that was dead stays dead.
 		_, err = c.RefreshSession(t.Context(), RefreshSessionInput{p.Tokens.RefreshToken})
-		mustBe(t, err, ErrUnauthenticated)
+		if mustBe(t, err, ErrUnauthenticated); errors.Is(err, ErrDeletionPending) {
+			t.Errorf("of an account that was restored: %v", err)
+		}
 		if sessions, err := c.Sessions(t.Context(), back.User); err != nil || len(sessions) != 1 {
 			t.Errorf("%d sessions, %v", len(sessions), err)
 		}
@@ -689,5 +702,47 @@ func TestALongAuditIsErasedAndMoved(t *testing.T) {
 				end.ends(t, w, p, end.entries)
 			})
 		})
+	}
+}
+
+// hooked is a store that calls after when a commit is done.
+type hooked struct {
+	drivers.Store
+	after func(ops []drivers.Op)
+}
+
+func (h hooked) Commit(ctx context.Context, ops ...drivers.Op) error {
+	err := h.Store.Commit(ctx, ops...)
+	h.after(ops)
+	return err
+}
+
+// A clock that is put back when the job has been taken does not end a deletion.
+func TestADeletionOutlivesAClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var back time.Duration
+	w.configure = func(config *Config) {
+		now := config.Now
+		config.DeletionDelay, config.Now = time.Hour, func() time.Time { return now().Add(-back) }
+	}
+	w.wrapStore = func(s drivers.Store) drivers.Store {
+		return hooked{s, func(ops []drivers.Op) {
+			if ops[0].Key.Kind == kindJobs && ops[0].If != "" {
+				back = time.Second
+			}
+		}}
+	}
+	c := w.replica(t)
+	c.mustDelete(t, c.mustLogin(t, "ming~1").Tokens.AccessToken, "ming~2")
+	w.clock.add(time.Hour)
+	c.runJobs(t)
+	if back == 0 || len(w.records(t, kindUsers)) != 1 {
+		t.Fatalf("the clock is %v back, %d users", back, len(w.records(t, kindUsers)))
+	}
+	w.clock.add(time.Minute)
+	c.runJobs(t)
+	if n := len(w.records(t, kindUsers)); n != 0 {
+		t.Errorf("%d users, jobs: %v", n, w.records(t, kindJobs))
 	}
 }

@@ -44,6 +44,10 @@ var (
 	// new wx.login gives the server a session_key that fits, or shows that the person
 	// is here.
 	ErrLogInAgain = errors.New("log in again with wx.login")
+	// ErrDeletionPending comes with ErrUnauthenticated when the user has deleted the
+	// account and it is not erased yet. A login would restore it: the client asks the
+	// user before, and does not log in by itself as it does when a session is over.
+	ErrDeletionPending = errors.New("the account waits for its deletion")
 	// ErrSealed comes with ErrUnauthenticated when a session is sealed with another
 	// secret than the server has: the client logs in again, and the operator must
 	// know, for it is so for everybody. Either the secret was changed without keeping

@@ -9,7 +9,8 @@ import (
 )
 
 // Me returns the user of an access token, as they stand now. It is
-// ErrUnauthenticated when the token is not good or its session is over.
+// ErrUnauthenticated when the token is not good or its session is over, with
+// ErrDeletionPending when that is so because the user has deleted the account.
 func (c *Core) Me(ctx context.Context, accessToken string) (*User, error) {
 	caller, err := c.authenticate(ctx, accessToken)
 	if err != nil {
@@ -61,7 +62,7 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 			return caller{}, err
 		}
 		if !r.signsIn(next.session) {
-			return caller{}, fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
+			return caller{}, r.over()
 		}
 		if last = next; len(user.Data) > maxSeen {
 			next = nil // or many tokens of one large account would hold it many times

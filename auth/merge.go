@@ -313,7 +313,7 @@ func (c *Core) finishMerge(ctx context.Context, args ofUser) error {
 		}
 	}
 	for _, other := range left.Others {
-		if err := c.forget(ctx, other, uid, heir.uid); err != nil {
+		if err := c.introduce(ctx, other, uid, heir.uid); err != nil {
 			return err
 		}
 	}
@@ -340,7 +340,7 @@ func (c *Core) follow(ctx context.Context, uid string, left userRecord, heir acc
 			return err
 		}
 		for _, other := range left.Others {
-			if err := c.forget(ctx, other, heir.uid, next.uid); err != nil {
+			if err := c.introduce(ctx, other, heir.uid, next.uid); err != nil {
 				return err
 			}
 		}

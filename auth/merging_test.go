@@ -296,3 +296,29 @@ func TestMergesInAChain(t *testing.T) {
 		}
 	})
 }
+
+// An account that is erased is known to nobody, also when the one it knew was merged
+// away, and that merge ends first.
+func TestAnErasureMeetsAMerge(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.apps = []string{testApp, "wxtest0000000002"}
+	c := w.replica(t)
+	c.mustLoginTo(t, testApp, "from~1")
+	x := c.mustLoginTo(t, w.apps[1], "x+u~1")
+	c.mustLoginTo(t, testApp, "from+u~2") // the unionid is x's: they know one another
+	a := c.mustLoginTo(t, testApp, "a~1")
+	merged, err := c.MergeAccount(t.Context(), a.Tokens.AccessToken, MergeAccountInput{Code: "from~3"})
+	if err != nil || len(merged.User.OtherAccounts) != 1 {
+		t.Fatalf("%+v, %v", merged, err)
+	}
+	w.clock.add(time.Second) // so that the job of the merge comes first
+	c.mustDelete(t, x.Tokens.AccessToken, "x+u~4")
+	for range 3 {
+		c.runJobs(t)
+	}
+	me, err := c.Me(t.Context(), a.Tokens.AccessToken)
+	if err != nil || len(me.OtherAccounts) != 0 || len(w.records(t, kindUsers)) != 1 {
+		t.Errorf("%d users; the one knows %v, %v", len(w.records(t, kindUsers)), me.OtherAccounts, err)
+	}
+}

@@ -231,6 +231,14 @@ func (r userRecord) signsIn(s sessionRecord) bool {
 	return r.Deletion == nil && r.Merged == "" && r.Epoch == s.Epoch
 }
 
+// over is the error of a session that signsIn does not let in.
+func (r userRecord) over() error {
+	if d := r.Deletion; d != nil && !d.Erasing {
+		return fmt.Errorf("%w: %w", ErrUnauthenticated, ErrDeletionPending)
+	}
+	return fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
+}
+
 // begunBy reports whether an identity has begun the session. One of an older
 // version knows the app alone.
 func (r sessionRecord) begunBy(i identityName) bool {

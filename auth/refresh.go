@@ -19,7 +19,8 @@ type RefreshSessionPayload struct{ Tokens Tokens }
 // gives the newest again: its answer got lost, or two asked at once. An older
 // one is in wrong hands: the session is destroyed. Anything that is not a token
 // of a living session is ErrUnauthenticated and changes nothing; so is one whose
-// session is sealed with another secret, with ErrSealed.
+// session is sealed with another secret, with ErrSealed, or whose user has deleted
+// the account, with ErrDeletionPending.
 //
 // While the core is read-only, the newest token gives itself again with a new
 // access token, so that nobody is signed out; the session is not prolonged. An
@@ -50,15 +51,15 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 		if err != nil {
 			return nil, err
 		}
-		if !user.signsIn(session) {
-			return nil, fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)
-		}
 		key, err := c.seals.open(record.Key, session.Key)
 		if err != nil {
 			return nil, fmt.Errorf("%w: the session is %w", ErrUnauthenticated, err)
 		}
 		if !hmac.Equal([]byte(refreshToken(id, counter, key)), []byte(in.RefreshToken)) {
 			return nil, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)
+		}
+		if !user.signsIn(session) { // which is nobody's business without a good token
+			return nil, user.over()
 		}
 		var ops []drivers.Op
 		expires := record.Expires

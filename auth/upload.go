@@ -215,8 +215,11 @@ func (c *Core) use(ctx context.Context, in *incoming, picture string) ([]drivers
 	if err != nil {
 		return nil, err
 	}
-	if !record.Exists() || r.Picture != "" {
-		return nil, &InvalidError{"avatarUploadId", "names an upload that was used meanwhile"}
+	switch {
+	case !record.Exists():
+		return nil, &InvalidError{"avatarUploadId", "names an upload whose time is over"}
+	case r.Picture != "": // by the same call, perhaps: then it will be found done
+		return nil, &LaterError{fmt.Errorf("%w: the upload was used meanwhile", ErrUpstream), time.Second}
 	}
 	r.Picture = picture
 	_, id, _ := strings.Cut(record.Key.ID, ".")

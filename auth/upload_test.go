@@ -22,6 +22,42 @@ func (c *Core) createUpload(t testing.TB, token string, size int) *CreateAvatarU
 
 func uploadName(p *CreateAvatarUploadPayload) string { return p.URL[strings.LastIndex(p.URL, "/")+1:] }
 
+// A call that is repeated while the first is under way is told to come again, and then
+// finds it done.
+func TestAnUploadIsUsedTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	data := testPicture(t, 40)
+	form := c.createUpload(t, token, len(data))
+	if err := c.ReceiveUpload(t.Context(), uploadName(form), bytes.NewReader(data), int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	use := func() error {
+		_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{AvatarUploadID: &form.ID})
+		return err
+	}
+	var inner error
+	first := true
+	w.wrapStore = func(s drivers.Store) drivers.Store {
+		return hooked{s, func(ops []drivers.Op) {
+			if ops[0].Key.Kind == kindJobs && first { // the removal of the outer call's picture
+				first = false
+				inner = use()
+			}
+		}}
+	}
+	outer := w.replica(t)
+	_, err := outer.UpdateProfile(t.Context(), token, UpdateProfileInput{AvatarUploadID: &form.ID})
+	if mustBe(t, err, ErrUpstream); inner != nil || RetryAfter(err) <= 0 {
+		t.Errorf("the inner call: %v; the outer one: again after %v", inner, RetryAfter(err))
+	}
+	if err := use(); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
 // Nobody fills the storage with files that no profile names.
 func TestUploadsOfOneUserAreBounded(t *testing.T) {
 	t.Parallel()

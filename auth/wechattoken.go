@@ -147,7 +147,7 @@ func (c *Core) renew(ctx context.Context, key drivers.Key, r tokenRecord, fetch 
 	lease, now := r.Lease, c.now()
 	ctx, cancel = outlive(ctx, tokenLease/2)
 	defer cancel()
-	err := c.transact(ctx, func() ([]drivers.Op, error) {
+	err := c.transactSurely(ctx, func() ([]drivers.Op, error) {
 		r, record, err := read[tokenRecord](ctx, c, key)
 		if err != nil || r.Lease != lease {
 			return nil, err

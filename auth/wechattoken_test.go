@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miniprofile/miniprofile/drivers"
 )
 
 // token asks for the test app's access token.
@@ -172,4 +174,24 @@ func TestATokenOfAnotherSecret(t *testing.T) {
 			t.Errorf("%d fetches", n)
 		}
 	})
+}
+
+// A token that WeChat has given is not lost because the store stumbles.
+func TestAFreshTokenOutlivesAStumble(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	store := &failing{kind: kindTokens}
+	w.wrapStore = func(s drivers.Store) drivers.Store {
+		store.Store = s
+		return hooked{store, func(ops []drivers.Op) {
+			if ops[0].Key.Kind == kindTokens && ops[0].If == "" {
+				store.times = storeTries - 1 // after the lease
+			}
+		}}
+	}
+	c := w.replica(t)
+	token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+	if _, err := c.BindPhoneNumber(t.Context(), token, BindPhoneNumberInput{Code: set("phone~13800138000~1")}); err != nil || store.times != 0 {
+		t.Errorf("%v; the store has still to fail %d times", err, store.times)
+	}
 }

@@ -36,6 +36,7 @@ var faults = []struct {
 	Fault
 }{
 	{auth.ErrLogInAgain, Fault{Status: 401, Code: "UNAUTHENTICATED", Hint: "LOG_IN_AGAIN", Message: "This wants a fresh login: log in again with wx.login; refreshing does not help."}},
+	{auth.ErrDeletionPending, Fault{Status: 401, Code: "UNAUTHENTICATED", Hint: "DELETION_PENDING", Message: "The user has deleted the account. A login restores it: ask them first."}},
 	{auth.ErrUnauthenticated, Fault{Status: 401, Code: "UNAUTHENTICATED", Message: "There is no valid session: the token is missing, wrong, too old, or of a session that has ended."}},
 	{auth.ErrCodeRejected, Fault{Status: 400, Code: "LOGIN_CODE_REJECTED", Message: "The login code is wrong, too old or used."}},
 	{auth.ErrBlocked, Fault{Status: 403, Code: "ACCOUNT_BLOCKED", Message: "WeChat does not let this account log in."}},

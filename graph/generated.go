@@ -192,7 +192,8 @@ extensions.retryAfter, in seconds.
 
 - UNAUTHENTICATED: refresh the session; if that fails, log in again. With
   extensions.hint LOG_IN_AGAIN the session is alive, but this wants a fresh login:
-  call wx.login and login, because refreshing does not help.
+  call wx.login and login, because refreshing does not help. With DELETION_PENDING
+  the user has deleted the account, and a login would restore it: ask them first.
 - LOGIN_CODE_REJECTED: call wx.login again, for a new code.
 - ACCOUNT_BLOCKED: WeChat refuses this person; tell them.
 - BAD_USER_INPUT: mark the field; the message is for developers.
@@ -306,7 +307,8 @@ type Mutation {
 
   """
   Deletes the account. All its sessions end now; the data is erased when the answer says. A login
-  before that restores the account.
+  before that restores the account: the user's other devices get UNAUTHENTICATED with the hint
+  DELETION_PENDING, and must not log in by themselves.
   """
   deleteAccount(input: DeleteAccountInput!): DeleteAccountPayload!
 }

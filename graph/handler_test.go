@@ -175,6 +175,7 @@ func TestFaults(t *testing.T) {
 		"ErrContentRejected": {&auth.FieldError{Field: "nickname", Err: auth.ErrContentRejected}, "CONTENT_REJECTED", nil},
 		"ErrConsentRequired": {&auth.FieldError{Field: "phone", Err: auth.ErrConsentRequired}, "CONSENT_REQUIRED", nil},
 		"ErrLogInAgain":      {fmt.Errorf("%w: %w", auth.ErrUnauthenticated, auth.ErrLogInAgain), "UNAUTHENTICATED", nil},
+		"ErrDeletionPending": {fmt.Errorf("%w: %w", auth.ErrUnauthenticated, auth.ErrDeletionPending), "UNAUTHENTICATED", nil},
 		"ErrSealed":          {fmt.Errorf("%w: %w", auth.ErrUnauthenticated, auth.ErrSealed), "UNAUTHENTICATED", nil}, // and logged
 		// The core deals with these itself; if one slips through, nobody is told.
 		"ErrTokenRejected":   {auth.ErrTokenRejected, "INTERNAL", nil},
@@ -214,7 +215,8 @@ func TestFaults(t *testing.T) {
 			if a.StatusCode != 200 || a.code() != want.code || e.Extensions["retryAfter"] != want.retryAfter || len(e.Path) != 1 || len(e.Locations) != 1 || a.Data == nil {
 				t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 			}
-			if hint := e.Extensions["hint"]; (hint == "LOG_IN_AGAIN") != (name == "ErrLogInAgain") || hint != nil && hint != "LOG_IN_AGAIN" {
+			hints := map[string]any{"ErrLogInAgain": "LOG_IN_AGAIN", "ErrDeletionPending": "DELETION_PENDING"}
+			if hint := e.Extensions["hint"]; hint != hints[name] {
 				t.Errorf("%s: hint %v", name, hint)
 			}
 			logged := strings.Count(h.log.String(), "msg=")

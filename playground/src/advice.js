@@ -2,6 +2,7 @@
 const advice = {
   UNAUTHENTICATED: ['Refresh the session; if that fails, log in again.', '刷新会话；不行就重新登录。'],
   LOG_IN_AGAIN: ['Log in again with wx.login; refreshing does not help.', '重新调用 wx.login 登录；刷新没有用。'], // a hint
+  DELETION_PENDING: ['The user has deleted the account, and a login restores it: ask them first.', '用户已注销账号，登录会恢复它：请先询问用户。'], // a hint
   LOGIN_CODE_REJECTED: ['Call wx.login again, for a new code.', '重新调用 wx.login 获取新的 code。'],
   ACCOUNT_BLOCKED: ['WeChat refuses this person: tell them.', '微信拒绝了该账号：请告知用户。'],
   BAD_USER_INPUT: ['Mark the field; the message is for developers.', '在对应字段处提示用户；message 是给开发者看的。'],
