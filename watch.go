@@ -24,10 +24,14 @@ func openTraces(ctx context.Context, log *slog.Logger) (t *observe.Traces, stop 
 	}, err
 }
 
-// watchRequests counts requests, and traces them.
+// watchRequests counts requests, and traces them, but not those about the server's health.
 func watchRequests(metrics *observe.Metrics, traces *observe.Traces) func(*http.Request, string) (context.Context, func(server.Request)) {
 	return func(r *http.Request, route string) (context.Context, func(server.Request)) {
 		metrics.Began()
+		traces := traces
+		if server.Health(route) {
+			traces = nil
+		}
 		ctx, end := traces.Request(r, route)
 		return ctx, func(done server.Request) {
 			metrics.Answered(done.Route, done.Field, done.Code, done.Picture, done.Took)

@@ -38,10 +38,7 @@ func Store(ctx context.Context, s drivers.Store) Report {
 	}
 	var record drivers.Record
 	const do = "see the message; for a file: store: whose is the folder?"
-	steps := []struct {
-		name, detail string
-		f            func() error
-	}{
+	steps := []step{
 		{"store: write", "a new record", func() error { return s.Commit(ctx, drivers.Create(key, first, expires)) }},
 		{"store: read", "as it was written", func() (err error) { record, err = get(first); return err }},
 		{"store: replace", "under a condition", func() error { return s.Commit(ctx, drivers.Replace(record, second, expires)) }},
@@ -74,10 +71,7 @@ func Objects(ctx context.Context, o drivers.Objects) Report {
 	key := "probes/" + strings.ToLower(rand.Text())
 	body := []byte(rand.Text())
 	const do = "see the message; may the credentials write, read and delete in this place?"
-	return try(do, []struct {
-		name, detail string
-		f            func() error
-	}{
+	return try(do, []step{
 		{"objects: put", fmt.Sprintf("%d bytes", len(body)), func() error {
 			return o.Put(ctx, key, bytes.NewReader(body), int64(len(body)), "text/plain")
 		}},
@@ -108,11 +102,14 @@ func Objects(ctx context.Context, o drivers.Objects) Report {
 	})
 }
 
-// try takes steps until one fails.
-func try(do string, steps []struct {
+// step is one thing to try.
+type step struct {
 	name, detail string
 	f            func() error
-}) (r Report) {
+}
+
+// try takes steps until one fails.
+func try(do string, steps []step) (r Report) {
 	for _, step := range steps {
 		r = append(r, timed(step.name, step.detail, do, step.f))
 		if r.Failed() {

@@ -2,7 +2,7 @@ package drivers
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 )
 
@@ -47,16 +47,22 @@ type UploadForm struct {
 	FileField string // the name of the file's part
 }
 
-// BusyError is an error of a driver whose service asked to be left alone for a
-// while. The driver does not wait that long; its caller may. Find it with errors.As.
-type BusyError struct {
-	After time.Duration // counted from when the error was returned
-	Err   error
+// KindLister is the ability of a store that can tell which kinds of records it
+// holds. Nobody needs it to work; whoever moves a store asks, so that no kind that
+// they do not know stays behind.
+type KindLister interface {
+	// Kinds returns, in order, the kinds of which at least one record is stored.
+	Kinds(ctx context.Context) ([]string, error)
 }
 
-func (e *BusyError) Error() string { return fmt.Sprintf("%v; try again in %v", e.Err, e.After) }
-
-func (e *BusyError) Unwrap() error { return e.Err }
+// Kinds returns the kinds of which s holds records, or an error that is
+// errors.ErrUnsupported when s cannot tell.
+func Kinds(ctx context.Context, s Store) ([]string, error) {
+	if l, ok := s.(KindLister); ok {
+		return l.Kinds(ctx)
+	}
+	return nil, errors.ErrUnsupported
+}
 
 // KeepAbilities returns wrapper with the abilities of the objects that it wraps.
 func KeepAbilities(wrapper, of Objects) Objects {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -38,6 +39,17 @@ var (
 	// ErrClosed: the store or objects were closed before the call, which did nothing.
 	ErrClosed = errors.New("closed")
 )
+
+// BusyError is an error of a driver whose service asked to be left alone for a
+// while. The driver does not wait that long; its caller may. Find it with errors.As.
+type BusyError struct {
+	After time.Duration // counted from when the error was returned
+	Err   error
+}
+
+func (e *BusyError) Error() string { return fmt.Sprintf("%v; try again in %v", e.Err, e.After) }
+
+func (e *BusyError) Unwrap() error { return e.Err }
 
 // Store keeps JSON documents, called records, and changes them only
 // conditionally. All methods may be called by any number of goroutines, and by

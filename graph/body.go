@@ -103,7 +103,6 @@ func mediaType(r *http.Request) (kind, boundary string) {
 // parseBody reads a request from JSON. It passes over the text once and makes
 // no copy; what it does not need to understand yet it leaves for later.
 func parseBody(text []byte) (request, *Fault) {
-	malformed := badBody
 	if !utf8.Valid(text) {
 		return request{}, badRequest("The request is not UTF-8.")
 	}
@@ -113,42 +112,39 @@ func parseBody(text []byte) (request, *Fault) {
 	case '[':
 		return request{}, badRequest("Batches are not served; send one request each.")
 	default:
-		return request{}, malformed()
+		return request{}, badBody()
 	}
 	var q request
 	for first := true; ; first = false {
 		c := s.next()
-		if c == '}' && first {
+		if c == '}' {
 			break
 		}
 		if !first {
-			if c == '}' {
-				break
-			}
 			if c != ',' {
-				return request{}, malformed()
+				return request{}, badBody()
 			}
 			c = s.next()
 		}
 		s.at--
 		key := s.value()
 		if c != '"' || key == nil || s.next() != ':' {
-			return request{}, malformed()
+			return request{}, badBody()
 		}
 		value := s.value()
 		if value == nil {
-			return request{}, malformed()
+			return request{}, badBody()
 		}
 		name, ok := unquote(key)
 		if !ok {
-			return request{}, malformed()
+			return request{}, badBody()
 		}
 		if fault := q.set(name, value); fault != nil {
 			return request{}, fault
 		}
 	}
 	if s.next() != 0 || s.at <= len(text) {
-		return request{}, malformed()
+		return request{}, badBody()
 	}
 	if q.query == nil && q.hash == "" {
 		return request{}, badRequest("There is no query.")

@@ -25,12 +25,7 @@ const bare = "default-src 'none'; frame-ancestors 'none'; sandbox"
 func (s *Server) avatar(x *exchange, r *http.Request) {
 	object, err := s.core.Picture(r.Context(), strings.TrimPrefix(r.URL.Path, avatarsPath))
 	if err != nil {
-		fault := graph.FaultOf(err)
-		if !errors.Is(err, auth.ErrNotFound) && r.Context().Err() == nil {
-			s.log.LogAttrs(r.Context(), slog.LevelWarn, "picture failed", slog.String("request", x.call.RequestID),
-				slog.String("code", fault.Code), slog.String("error", err.Error()))
-		}
-		x.fail(fault)
+		s.failed(x, r, "picture", err, !errors.Is(err, auth.ErrNotFound) && r.Context().Err() == nil)
 		return
 	}
 	defer object.Close()
@@ -78,15 +73,21 @@ func (s *Server) upload(x *exchange, r *http.Request) {
 		return s.core.ReceiveUpload(r.Context(), strings.TrimPrefix(r.URL.Path, uploadsPath), file, size)
 	})
 	if err != nil {
-		fault := graph.FaultOf(err)
-		if fault.Status >= 500 && r.Context().Err() == nil {
-			s.log.LogAttrs(r.Context(), slog.LevelWarn, "upload failed", slog.String("request", x.call.RequestID),
-				slog.String("code", fault.Code), slog.String("error", err.Error()))
-		}
-		x.fail(fault)
+		s.failed(x, r, "upload", err, graph.FaultOf(err).Status >= 500 && r.Context().Err() == nil)
 		return
 	}
 	x.WriteHeader(http.StatusNoContent)
+}
+
+// failed answers a request that failed, and tells the log of it where the operator may
+// have something to do.
+func (s *Server) failed(x *exchange, r *http.Request, what string, err error, tell bool) {
+	fault := graph.FaultOf(err)
+	if tell {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, what+" failed", slog.String("request", x.call.RequestID),
+			slog.String("code", fault.Code), slog.String("error", err.Error()))
+	}
+	x.fail(fault)
 }
 
 func (s *Server) schema(x *exchange, _ *http.Request) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 const (
 	pushPath      = "/wechat/push/"
 	componentPath = "/wechat/component"
-	sandboxPath   = "/sandbox/"
 )
 
 const (
@@ -38,10 +36,6 @@ func (s *Server) push(x *exchange, r *http.Request, appID string) {
 	case http.MethodGet:
 		answer, err = s.core.EchoPush(appID, r.URL.Query())
 	case http.MethodPost:
-		if r.ContentLength > maxPush {
-			x.fail(graph.Fault{Status: http.StatusRequestEntityTooLarge, Code: "PAYLOAD_TOO_LARGE", Message: "The message is too long."})
-			return
-		}
 		_ = http.NewResponseController(x).SetReadDeadline(time.Now().Add(pushTime)) // best effort: a recorder has none
 		var body []byte
 		if body, err = io.ReadAll(io.LimitReader(r.Body, maxPush+1)); err != nil {
@@ -61,12 +55,7 @@ func (s *Server) push(x *exchange, r *http.Request, appID string) {
 		return
 	}
 	if err != nil {
-		fault := graph.FaultOf(err)
-		if !errors.Is(err, auth.ErrPushRejected) {
-			s.log.LogAttrs(r.Context(), slog.LevelWarn, "push failed", slog.String("request", x.call.RequestID),
-				slog.String("code", fault.Code), slog.String("error", err.Error()))
-		}
-		x.fail(fault)
+		s.failed(x, r, "push", err, !errors.Is(err, auth.ErrPushRejected))
 		return
 	}
 	x.page("text/plain; charset=utf-8", "no-store", []byte(answer))

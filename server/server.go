@@ -118,6 +118,9 @@ func New(config Config) *Server {
 // handler answers a request; the exchange is its http.ResponseWriter.
 type handler func(x *exchange, r *http.Request)
 
+// sandboxPath is where the simulated WeChat is told what to do.
+const sandboxPath = "/sandbox/"
+
 // route returns the handler of a path, and what the log calls it.
 func (s *Server) route(path string) (string, handler) {
 	switch path {
@@ -227,7 +230,7 @@ var busy = graph.Fault{Status: http.StatusServiceUnavailable, Code: "UPSTREAM_UN
 // admit refuses a request for a limit, or not; release is for when it is over.
 // Those who ask for the server's health always hear of it.
 func (s *Server) admit(x *exchange, r *http.Request, route string, now time.Time) *graph.Fault {
-	if health(route) {
+	if Health(route) {
 		return nil
 	}
 	if s.limiter != nil {
@@ -254,7 +257,9 @@ func (s *Server) release(x *exchange) {
 	}
 }
 
-func health(route string) bool {
+// Health reports whether those ask at a route who watch over the server: they are
+// always answered, and nobody else is told of it.
+func Health(route string) bool {
 	return route == "/healthz" || route == "/readyz" || route == "/version"
 }
 
@@ -278,7 +283,7 @@ func (x *exchange) report(route string, start time.Time) Request {
 func (s *Server) access(r *http.Request, x *exchange, route string, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case x.refused, health(route): // a flood must not become one of the log
+	case x.refused, Health(route): // a flood must not become one of the log
 		level = slog.LevelDebug
 	case x.status >= 500:
 		level = slog.LevelError

@@ -45,18 +45,18 @@ func OpenStoreForReading(_ context.Context, u *url.URL) (drivers.Store, error) {
 // alone; a drivers.Opener. Others may write them meanwhile. That there are none is
 // an error.
 func OpenObjectsForReading(_ context.Context, u *url.URL) (drivers.Objects, error) {
+	if err := exists(u, "objects"); err != nil {
+		return nil, fmt.Errorf("no objects: %w", err)
+	}
 	dir, err := place(u)
 	if err != nil {
 		return nil, err
 	}
 	root := filepath.Join(dir, "objects")
-	if _, err := os.Stat(root); err != nil {
-		return nil, fmt.Errorf("no objects: %w", err)
-	}
 	return drivers.ReadOnlyObjects(&objects{root: root, tmp: filepath.Join(root, tmpFolder)}), nil
 }
 
-// OpenExistingStore is OpenStore for who must not make what is missing: that is an
+// OpenExistingStore is OpenStore for whoever must not make what is missing: that is an
 // error, which is os.ErrNotExist and names the absolute path.
 func OpenExistingStore(ctx context.Context, u *url.URL) (drivers.Store, error) {
 	if err := exists(u, "store.db"); err != nil {
@@ -65,7 +65,7 @@ func OpenExistingStore(ctx context.Context, u *url.URL) (drivers.Store, error) {
 	return OpenStore(ctx, u)
 }
 
-// OpenExistingObjects is OpenObjects for who must not make what is missing.
+// OpenExistingObjects is OpenObjects for whoever must not make what is missing.
 func OpenExistingObjects(ctx context.Context, u *url.URL) (drivers.Objects, error) {
 	if err := exists(u, "objects"); err != nil {
 		return nil, err
@@ -75,36 +75,9 @@ func OpenExistingObjects(ctx context.Context, u *url.URL) (drivers.Objects, erro
 
 // exists returns an error when name is not in the folder that u names.
 func exists(u *url.URL, name string) error {
-	dir, err := place(u)
-	if err != nil {
-		return err
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
+	dir, err := Folder(u)
 	if err == nil {
-		_, err = os.Stat(path)
+		_, err = os.Stat(filepath.Join(dir, name))
 	}
 	return err
-}
-
-// Kinds is drivers.KindLister's.
-func (s *store) Kinds(ctx context.Context) ([]string, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	kinds, err := s.kinds()
-	s.gate.Leave()
-	if err != nil {
-		return nil, fmt.Errorf("kinds: %w", err)
-	}
-	var held []string
-	for _, kind := range kinds {
-		for _, err := range s.Scan(ctx, kind, "", "") {
-			if err != nil {
-				return nil, err
-			}
-			held = append(held, kind)
-			break
-		}
-	}
-	return held, nil
 }

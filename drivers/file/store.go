@@ -373,6 +373,29 @@ func walk(tx *bbolt.Tx, kind, prefix, after string) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Kinds implements drivers.KindLister.
+func (s *store) Kinds(ctx context.Context) ([]string, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	kinds, err := s.kinds()
+	s.gate.Leave()
+	if err != nil {
+		return nil, fmt.Errorf("kinds: %w", err)
+	}
+	var held []string
+	for _, kind := range kinds {
+		for _, err := range s.Scan(ctx, kind, "", "") {
+			if err != nil {
+				return nil, err
+			}
+			held = append(held, kind)
+			break
+		}
+	}
+	return held, nil
+}
+
 func (s *store) Close() error {
 	if !s.gate.Shut() {
 		return nil
