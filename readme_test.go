@@ -46,8 +46,8 @@ func TestSettingsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestReadmesAgree: the Chinese README has the same commands, settings and codes
-// as the English one.
+// TestReadmesAgree: the Chinese README has the same commands, settings, codes, metrics
+// and costs as the English one, in the same order.
 func TestReadmesAgree(t *testing.T) {
 	t.Parallel()
 	english, chinese := readmeBlocks(t, "README.md"), readmeBlocks(t, "README.zh-CN.md")
@@ -58,6 +58,20 @@ func TestReadmesAgree(t *testing.T) {
 		if len(english[language]) == 0 {
 			t.Errorf("no %s blocks", language)
 		}
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([^|]+)` \\|")
+	var names [2][]string // in the tables
+	for i, readme := range []string{"README.md", "README.zh-CN.md"} {
+		text, err := os.ReadFile(readme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range rows.FindAllStringSubmatch(string(text), -1) {
+			names[i] = append(names[i], m[1])
+		}
+	}
+	if len(names[0]) < 70 || !slices.Equal(names[0], names[1]) {
+		t.Errorf("the rows of the tables differ: %v\n%v", names[0], names[1])
 	}
 }
 

@@ -214,6 +214,11 @@ extensions.retryAfter, in seconds.
 - BAD_REQUEST, GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, METHOD_NOT_ALLOWED,
   NOT_ACCEPTABLE and UNSUPPORTED_MEDIA_TYPE: the request itself is wrong; correct
   the program.
+
+A request has at most 65536 bytes of JSON. A document has at most 2000 tokens and
+20 levels of fields; an operation at most 8 root fields, and costs at most 1000:
+each field costs 1; sessions, audit and consents count 20 times, with all that is
+in them, preferences 20, export 200.
 """
 schema {
   query: Query

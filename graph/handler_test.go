@@ -629,6 +629,23 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
+// TestLimitsAreDescribed: the schema says how large a request may be.
+func TestLimitsAreDescribed(t *testing.T) {
+	t.Parallel()
+	description, _, _ := strings.Cut(strings.TrimPrefix(Schema(), `"""`), `"""`)
+	description = strings.Join(strings.Fields(description), " ")
+	for _, want := range []string{
+		fmt.Sprintf("at most %d bytes of JSON", MaxBody), fmt.Sprintf("at most %d tokens and %d levels", MaxTokens, MaxDepth),
+		fmt.Sprintf("at most %d root fields, and costs at most %d", MaxRoots, MaxCost),
+		fmt.Sprintf("sessions, audit and consents count %d times", costs["sessions"]),
+		fmt.Sprintf("preferences %d, export %d", costs["preferences"], costs["export"]),
+	} {
+		if !strings.Contains(description, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+}
+
 func TestCache(t *testing.T) {
 	t.Parallel()
 	c := newCache[*document]()
