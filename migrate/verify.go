@@ -166,19 +166,21 @@ func pairs[T any](source, target iter.Seq2[T, error], key func(T) string) iter.S
 		defer stopSource()
 		nextTarget, stopTarget := iter.Pull2(target)
 		defer stopTarget()
-		next := func(pull func() (T, error, bool)) (*T, error) {
-			v, err, ok := pull()
-			if err != nil || !ok {
-				return nil, err
+		next := func(side string, pull func() (T, error, bool)) (*T, error) {
+			switch v, err, ok := pull(); {
+			case err != nil:
+				return nil, fmt.Errorf("%s: %w", side, err)
+			case ok:
+				return &v, nil
 			}
-			return &v, nil
+			return nil, nil
 		}
-		a, err := next(nextSource)
+		a, err := next("source", nextSource)
 		if err != nil {
 			yield(pair[T]{}, err)
 			return
 		}
-		b, err := next(nextTarget)
+		b, err := next("target", nextTarget)
 		for err == nil && (a != nil || b != nil) {
 			var p pair[T]
 			if b == nil || a != nil && key(*a) <= key(*b) {
@@ -191,12 +193,12 @@ func pairs[T any](source, target iter.Seq2[T, error], key func(T) string) iter.S
 				return
 			}
 			if p.source != nil {
-				if a, err = next(nextSource); err != nil {
+				if a, err = next("source", nextSource); err != nil {
 					break
 				}
 			}
 			if p.target != nil {
-				b, err = next(nextTarget)
+				b, err = next("target", nextTarget)
 			}
 		}
 		if err != nil {
