@@ -51,7 +51,7 @@ var (
 	objectsToRead = with(objects, "file", file.OpenObjectsForReading)
 )
 
-// The same, for who must not make what is missing: in a wrong folder, an empty
+// The same, for whoever must not make what is missing: in a wrong folder, an empty
 // store would look as if all were well.
 var (
 	storesThatExist  = with(stores, "file", file.OpenExistingStore)

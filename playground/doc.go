@@ -18,6 +18,6 @@
 // # Secrets
 //
 // The page has none, and the server gives it none: settings.json tells which
-// mini programs the sandbox plays, and nothing outside the sandbox. Who signs in
+// mini programs the sandbox plays, and nothing outside the sandbox. Whoever signs in
 // does so in the page, and their tokens live in the browser's tab and no longer.
 package playground

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxBuckets bounds each table of buckets: some 10 MiB when it is full. Who is
+// maxBuckets bounds each table of buckets: some 10 MiB when it is full. Whoever is
 // forgotten begins anew with a full bucket, so a flood from very many addresses
 // costs memory no more than this, and honest clients nothing.
 const maxBuckets = 1 << 15

@@ -150,7 +150,7 @@ func (r *records) keys(kind, prefix, after string) []drivers.Key {
 	return keys
 }
 
-// Kinds is drivers.KindLister's.
+// Kinds implements drivers.KindLister.
 func (s *store) Kinds(ctx context.Context) ([]string, error) {
 	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
