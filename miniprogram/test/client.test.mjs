@@ -42,11 +42,17 @@ function tamper(device, change) {
   for (const [key, value] of device.storage) device.storage.set(key, JSON.stringify({ ...JSON.parse(value), ...change }));
 }
 
-/** Lets the device's clock run ahead by ms during f. */
-async function clockAhead(ms, f) {
+/** Lets the device's clock, or another, run ahead by ms during f. */
+async function clockAhead(ms, f, clock = Date.now) {
   const { now } = Date;
-  Date.now = () => now() + ms;
+  Date.now = () => clock() + ms;
   try { return await f(); } finally { Date.now = now; }
+}
+
+/** Stops the device's clock during f. */
+function clockStopped(f) {
+  const now = Date.now();
+  return clockAhead(0, f, () => now);
 }
 
 /** Asks all timers that the client starts during f, with their milliseconds, whether they run by the clock. */
@@ -55,6 +61,9 @@ async function timers(byTheClock, f) {
   globalThis.setTimeout = (end, ms, ...rest) => (byTheClock(ms, end) ? real(end, ms, ...rest) : 0);
   try { return await f(); } finally { globalThis.setTimeout = real; }
 }
+
+/** Lets the client repeat at once during f. Its time-outs run by the clock. */
+const hasty = (f) => timers((ms, end) => ms === 20000 || void setImmediate(end), f);
 
 /** An answer of the server's with an error. */
 const refusal = (code, more = {}) => ({ status: 200, data: JSON.stringify({ data: null, errors: [{ message: 'No.', extensions: { code, ...more } }] }) });
@@ -199,11 +208,42 @@ describe('login', () => {
   });
 
   test('what WeChat says comes out as a code', async () => {
-    for (const [person, code, retryable] of [['blocked', 'ACCOUNT_BLOCKED', false], ['garbage', 'UPSTREAM_UNAVAILABLE', true]]) {
-      const error = await failure(start({}, server.url, { person }).client.login());
-      // A code that went to WeChat in vain is used up: then it is refused.
-      assert.ok(error.code === code && error.retryable === retryable || person === 'garbage' && error.code === 'LOGIN_CODE_REJECTED', `${person}: ${error.code}`);
+    for (const [person, code, retryable] of [['blocked', 'ACCOUNT_BLOCKED', false], ['garbage', 'UPSTREAM_UNAVAILABLE', true], ['down', 'UPSTREAM_UNAVAILABLE', true]]) {
+      const error = await failure(hasty(() => start({}, server.url, { person }).client.login()));
+      assert.deepEqual([error.code, error.retryable], [code, retryable], person);
     }
+  });
+
+  test('while WeChat is away it says so, after one more code, and waits', async () => {
+    const { device, client } = start({}, server.url, { person: 'busy' });
+    await clockStopped(async () => {
+      const error = await failure(hasty(() => client.me()));
+      assert.deepEqual([error.code, error.retryable, error.retryAfter], ['UPSTREAM_UNAVAILABLE', true, 1]);
+      assert.deepEqual([device.logins, device.count('login')], [2, 4], 'each code is sent once more: the answer might be there');
+      const again = await parallel(5, () => failure(client.me()));
+      assert.ok(again.every((e) => e.code === 'UPSTREAM_UNAVAILABLE' && e.retryAfter === 1));
+      assert.equal(device.count('login'), 4, 'nothing more was asked of anybody');
+    });
+    device.person = `p${process.pid}-back`;
+    assert.ok((await clockAhead(1001, () => client.me())).id);
+    assert.equal(device.logins, 3, 'a code that was used up is not sent again');
+  });
+
+  test('WeChat was away for one code only', async () => {
+    const { device, client } = start();
+    const { person } = device;
+    const { login } = device.wx;
+    device.wx.login = (o) => { device.person = device.logins ? person : 'busy'; login(o); };
+    assert.ok((await hasty(() => client.me())).id);
+    assert.deepEqual([device.logins, device.count('login')], [2, 3]);
+  });
+
+  test('a refusal counts as one where only an earlier code met trouble', async () => {
+    const { device, client } = start();
+    const { login } = device.wx;
+    device.wx.login = (o) => { device.person = device.logins ? 'invalid' : 'busy'; login(o); };
+    assert.equal((await failure(hasty(() => client.me()))).code, 'LOGIN_CODE_REJECTED');
+    assert.equal(device.logins, 3);
   });
 
   test('without a network', async () => {

@@ -79,8 +79,8 @@ function createClient(options) {
   let left = {};
   /** @type {Promise<import('./schema').LogoutPayload> | null} the last logout, unless it failed */
   let leaving = null;
-  /** @type {{error: ClientError, until: number} | null} */
-  let gate = null;
+  /** @type {{error?: any, until?: any}} the last login that was told to wait, and until when */
+  let gate = {};
 
   /** What is stored, if it is whole. @returns {State | undefined} */
   function load() {
@@ -198,11 +198,10 @@ function createClient(options) {
     for (let n = 1; ; n++) {
       try {
         return await work();
-      } catch (e) {
+      } catch (/** @type {any} */ e) {
         // Who was RATE_LIMITED changed nothing; of any other failure one cannot know.
-        const error = /** @type {ClientError} */ (e);
-        const pause = error.retryAfter || (0.4 + Math.random() * 0.4) * n;
-        if (call.over || n === TRIES || pause > PATIENCE || !(safe && error.retryable || error.code === 'RATE_LIMITED')) throw e;
+        const pause = e.retryAfter || (0.4 + Math.random() * 0.4) * n;
+        if (call.over || n === TRIES || pause > PATIENCE || !(safe && e.retryable || e.code === 'RATE_LIMITED')) throw e;
         await new Promise((next) => setTimeout(next, pause * 1000));
         if (call.over) throw call.over;
       }
@@ -225,38 +224,42 @@ function createClient(options) {
     const call = {};
     state = state.out ? state : load() || state; // another page's client may have refreshed
     const old = state;
-    const wait = gate ? (gate.until - Date.now()) / 1000 : 0;
-    if (gate && wait > 0 && wait <= /** @type {number} */ (gate.error.retryAfter)) throw assign(gate.error, { retryAfter: Math.ceil(wait) });
-    gate = null;
+    const wait = (gate.until - Date.now()) / 1000;
+    if (wait > 0 && wait <= gate.error.retryAfter) throw assign(gate.error, { retryAfter: Math.ceil(wait) });
+    gate = {};
     try {
       if (old.refresh && !fresh) {
         try {
           const { data, at } = await persist(call, true, () => rotate(call, old));
           return accept(data.refreshSession.tokens, at);
-        } catch (e) {
+        } catch (/** @type {any} */ e) {
           // The session is over, or the server cannot open it: a new one, without the user noticing.
-          if (/** @type {ClientError} */ (e).code !== 'INTERNAL') unlessOver(e);
+          if (e.code !== 'INTERNAL') unlessOver(e);
           if (!state.out) save({});
         }
       }
       for (let n = 1; ; n++) {
+        /** @type {ClientError | undefined} why this code was sent again: WeChat may have had it then, in vain */
+        let trouble;
         const pending = state.pending || { code: await code(), requestId: random() };
         if (state.out) throw signedOut();
-        if (!state.pending) save(assign({}, state, { pending })); // so that a lost answer can be asked for again, also after a restart
+        save(assign({}, state, { pending })); // so that a lost answer can be asked for again, also after a restart
         try {
           const input = assign({ appId, device: device() }, pending);
-          const { data, at } = await persist(call, true, () => post(call, documents.login, { input }));
+          const { data, at } = await persist(call, true, () => post(call, documents.login, { input }).catch((e) => {
+            if (e.retryable) trouble = e;
+            throw e;
+          }));
           if (fresh) end(old, {}).catch(() => {}); // the new session takes its place
           return accept(data.login.tokens, at, data.login);
-        } catch (e) {
-          const error = /** @type {ClientError} */ (e);
-          if (error.errors && !error.retryable && !state.out) save(assign({}, state, { pending: undefined })); // the server has judged the code
-          if (error.code !== 'LOGIN_CODE_REJECTED' || n === TRIES) throw e;
+        } catch (/** @type {any} */ e) {
+          if (e.errors && !e.retryable && !state.out) save(assign({}, state, { pending: undefined })); // the server has judged the code
+          if (e.code !== 'LOGIN_CODE_REJECTED') throw e;
+          if (n === TRIES || (trouble && n > 1)) throw trouble || e;
         }
       }
-    } catch (e) {
-      const error = /** @type {ClientError} */ (e);
-      if (error.retryAfter) gate = { error, until: Date.now() + error.retryAfter * 1000 };
+    } catch (/** @type {any} */ e) {
+      if (e.retryAfter) gate = { error: e, until: Date.now() + e.retryAfter * 1000 };
       throw e;
     }
   }
@@ -352,12 +355,12 @@ function createClient(options) {
 
   /** @param {Call} call @param {import('./index').ProfileInput} input @param {import('./index').Safety} how */
   async function update(call, input, how) {
-    const filePath = input.avatar || undefined;
+    let filePath = input.avatar || undefined;
     const next = /** @type {import('./schema').UpdateProfileInput} */ (assign({}, input));
     if (filePath && direct) next.avatarUploadId = await toBucket(call, filePath);
-    if (next.avatarUploadId) delete next.avatar;
+    if (next.avatarUploadId) filePath = next.avatar = undefined;
     else if (filePath) next.avatar = null; // its place; the picture is a part of the form
-    return (await change(call, 'updateProfile', next, !!how.safe, next.avatarUploadId ? undefined : filePath)).user;
+    return (await change(call, 'updateProfile', next, !!how.safe, filePath)).user;
   }
 
   /** Out at once here; then the server is told, and told again when that failed. @param {import('./schema').LogoutInput} input */
