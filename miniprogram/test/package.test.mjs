@@ -6,9 +6,9 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { parse } from 'acorn';
-import { JSDOM } from 'jsdom';
+import { JSDOM, VirtualConsole } from 'jsdom';
 import { minify } from 'terser';
-import { startServer } from './server.mjs';
+import { startProxy, startServer } from './server.mjs';
 import { photograph } from './wx.mjs';
 
 const require = createRequire(import.meta.url);
@@ -56,12 +56,26 @@ test('the package is what WeChat and npm expect', () => {
   assert.doesNotMatch(read('package-lock.json'), /"resolved"|https?:\/\/registry/);
 });
 
+/** A page of an origin, with what the client uses of it as globals. */
+function openPage(origin) {
+  const virtualConsole = new VirtualConsole(); // silent: jsdom would print what a policy blocks
+  const { window } = new JSDOM('', { url: `${origin}/page`, virtualConsole });
+  for (const name of ['FormData', 'Blob', 'localStorage', 'location']) globalThis[name] = window[name];
+  globalThis.XMLHttpRequest = class extends window.XMLHttpRequest {
+    constructor() {
+      super();
+      this.addEventListener('error', () => { this.timeout = 0; }); // jsdom would wait for its end nevertheless
+    }
+  };
+  return window;
+}
+
+const { createClient } = require('../client/lib/index.js');
+const { createPlatform } = require('../client/lib/browser.js');
+
 test('in a browser', async () => {
   const server = await startServer();
-  const { window } = new JSDOM('', { url: `${server.origin}/page` });
-  for (const name of ['XMLHttpRequest', 'FormData', 'Blob', 'localStorage']) globalThis[name] = window[name];
-  const { createClient } = require('../client/lib/index.js');
-  const { createPlatform } = require('../client/lib/browser.js');
+  const window = openPage(server.origin);
   const platform = createPlatform({ code: async () => `ming~${Math.random()}` });
   const client = createClient({ url: server.url, platform, device: 'browser' });
   const file = platform.addFile(new window.Blob([photograph], { type: 'image/jpeg' }));
@@ -82,5 +96,22 @@ test('in a browser', async () => {
   await assert.rejects(call, { code: 'ABORTED' });
   window.XMLHttpRequest.prototype.send = send;
   assert.deepEqual(await again.logout(), { ended: 1 });
+  window.close();
+});
+
+test('in a browser, behind the proxy of a development server: pictures go through it', async () => {
+  const server = await startServer();
+  const { origin, asked } = await startProxy(server);
+  const window = openPage(origin);
+  const platform = createPlatform({ code: async () => `ming~${Math.random()}` });
+  const client = createClient({ url: '/graphql', platform });
+  const picture = new window.Blob([photograph], { type: 'image/jpeg' });
+  for (let i = 0; i < 12; i++) assert.ok((await client.setAvatar(platform.addFile(picture))).avatar.large);
+  assert.equal(asked.filter((text) => text.includes('createAvatarUpload')).length, 1, 'that the bucket is closed is remembered');
+
+  // A network that is gone is no closed bucket.
+  const { open } = window.XMLHttpRequest.prototype;
+  window.XMLHttpRequest.prototype.open = function openElsewhere(method) { open.call(this, method, 'http://127.0.0.1:1/'); };
+  await assert.rejects(client.setAvatar(platform.addFile(picture)), { code: 'NETWORK', message: 'request:fail' });
   window.close();
 });

@@ -49,6 +49,23 @@ export async function ask(url, query, variables, token) {
   return response.json();
 }
 
+/** Stands before the real program under another origin, as the proxy of a development server does; asked are the requests. */
+export async function startProxy(real) {
+  const asked = [];
+  const server = http.createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    asked.push(body.toString());
+    const { host, connection, 'content-length': length, ...headers } = request.headers;
+    const answer = await fetch(real.origin + request.url, { method: request.method, headers, body });
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') }).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  after(() => { server.close(); server.closeAllConnections(); });
+  return { origin: `http://127.0.0.1:${server.address().port}`, asked };
+}
+
 /**
  * Stands before the real program and answers what it may not know yet: createAvatarUpload, a bucket for it, the
  * avatarUploadId of updateProfile, and bindPhoneNumber. Everything else passes through.
