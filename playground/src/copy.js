@@ -1,5 +1,5 @@
 // An operation as a front-end developer would write it.
-import { parse, print } from 'graphql'
+import { parse, print, separateOperations, valueFromASTUntyped } from 'graphql'
 import { fieldsOf, holds, operationOf, withNull } from './document.js'
 import { fill } from './placeholders.js'
 
@@ -13,7 +13,7 @@ import { fill } from './placeholders.js'
 export const forms = [
   { id: 'request', name: 'wx.request', write: wxRequest },
   { id: 'upload', name: 'wx.uploadFile', write: wxUploadFile, fits: ({ uploads }) => uploads.length > 0 },
-  { id: 'client', name: 'client', write: client },
+  { id: 'client', name: 'client', write: client, fits: (o) => !fileOf(o) || only(o).name === 'updateProfile' },
   { id: 'curl', name: 'curl', write: curl },
 ]
 
@@ -56,42 +56,69 @@ function wxUploadFile(o) {
   },
   fail: console.error, // ${o.say('the network', '网络错误')}
 })`
-  return `wx.chooseMedia({
+  return withCode(o, `wx.chooseMedia({
   count: 1,
   mediaType: ['image'],
   success: ({ tempFiles: [{ tempFilePath: filePath }] }) => ${shifted(upload, indent)},
-})
-`
+})`, needsCode(o) ? indent : '')
 }
 
 function client(o) {
-  const fields = fieldsOf(operationOf(o.query, o.operationName))
-  const only = fields.length === 1 ? fields[0] : ''
-  const call = only === 'login' ? 'client.login()'
-    : only === 'logout' && !o.variables?.input?.sessionId ? `client.logout(${o.variables?.input?.everywhere ? '{ everywhere: true }' : ''})`
-      : only === 'bindPhoneNumber' ? `client.bindPhoneNumber(e.detail.code) // ${o.say('of the phone button', '手机号按钮的事件')}\n `
-        : only === 'refreshSession' ? `client.me() // ${o.say('the client refreshes by itself', '客户端会自动刷新令牌')}\n `
-          : fileOf(o) ? `client.setAvatar(filePath) // ${o.say('what chooseAvatar gave', 'chooseAvatar 给的路径')}\n `
-            : `client.query(${template(o, '')}${o.variables ? `, ${literal(o.variables, '')}` : ''})`
+  const { name, input } = only(o)
+  const { appId, device } = name === 'login' ? input : o.session ?? {}
+  const options = { url: o.url, ...(appId && { appId }), ...(device && device !== 'playground' && { device }) }
+  const [own, remark] = ownCall(o) ?? []
+  const call = own ?? `client.query(${template({ ...o, query: alone(o) }, '')}${o.variables ? `, ${literal(o.variables, '')}` : ''})`
+  const end = `${remark ? ` // ${remark}\n  ` : ''}.then(console.log, (error) => console.error(error.code, error.requestId))`
   return `// ${o.say('miniprogram/client/lib, copied into your mini program as miniprofile', '把 miniprogram/client/lib 复制到你的小程序里，命名为 miniprofile')}
 const { createClient } = require('./miniprofile/index')
 
-const client = createClient({ url: ${quoted(o.url)} })
+const client = createClient(${literal(options, '')})
 
-${call}.then(console.log, (error) => console.error(error.code, error.requestId))
-`.replaceAll('\n .then', '\n  .then')
+${own ? `${call}${end}\n` : withCode(o, call + end, '  ')}`
+}
+
+// ownCall is a call of the client's own method that does what the operation does,
+// and a remark on it, where query is not the better one.
+function ownCall(o) {
+  const { name, input } = only(o)
+  switch (name) {
+    case 'login':
+      return ['client.login()']
+    case 'refreshSession':
+      return ['client.me()', o.say('the client refreshes by itself', '客户端会自动刷新令牌')]
+    case 'logout':
+      return [`client.logout(${Object.keys(input).length ? literal(input, '') : ''})`]
+    case 'bindPhoneNumber':
+      if (typeof input.code !== 'string') return [`client.bindPhoneNumber(${literal(input, '')})`]
+      return [`client.bindPhoneNumber(${Object.keys(input).length === 1 ? 'e.detail.code' : literal({ ...input, code: '{{phoneCode}}' }, '')})`, o.say('of the phone button', '手机号按钮的事件')]
+    case 'updateProfile':
+      if (!fileOf(o)) return undefined
+      return [
+        Object.keys(input).length === 1 ? 'client.setAvatar(filePath)' : `client.updateProfile(${literal({ ...input, avatar: '{{filePath}}' }, '')})`,
+        o.say('what chooseAvatar gave', 'chooseAvatar 给的路径'),
+      ]
+  }
+}
+
+// only is the name and the input of an operation's only field, where there is no more to it.
+function only(o) {
+  const { selectionSet: { selections: [field, ...more] }, variableDefinitions } = operationOf(o.query, o.operationName)
+  if (more.length > 0 || field.kind !== 'Field' || field.directives.length > 0 || variableDefinitions.some((v) => v.defaultValue)) return {}
+  const given = field.arguments.find((a) => a.name.value === 'input')
+  return { name: field.name.value, input: (given && valueFromASTUntyped(given.value, o.variables)) ?? {} }
 }
 
 function curl(o) {
-  const body = { query: document(o), ...(o.operationName && { operationName: o.operationName }), ...(o.variables && { variables: o.variables }) }
+  const variables = fill(o.variables, { ...o.session, refreshToken: '{{refreshToken}}' })
+  const body = { query: document(o), ...(o.operationName && { operationName: o.operationName }), ...(variables && { variables }) }
   const lines = []
   if (needsToken(o) && o.token) lines.push(`TOKEN=${o.token}`)
   const refreshes = JSON.stringify(body).includes('{{refreshToken}}')
   if (refreshes && o.token && o.session?.refreshToken) lines.push(`REFRESH_TOKEN=${o.session.refreshToken}`)
   const parts = [`curl -s ${o.url}`]
   if (needsToken(o)) parts.push('-H "Authorization: Bearer $TOKEN"')
-  const json = JSON.stringify(fill(body, { ...o.session, refreshToken: '{{refreshToken}}' }))
-  const text = `'${json.replaceAll("'", String.raw`'\''`).replaceAll('{{refreshToken}}', `'"$REFRESH_TOKEN"'`)}'`
+  const text = `'${JSON.stringify(body).replaceAll("'", String.raw`'\''`).replaceAll('{{refreshToken}}', `'"$REFRESH_TOKEN"'`)}'`
   if (fileOf(o)) {
     parts.push(`--form-string operations=${text}`, `--form-string map='{"picture":["${fileOf(o)}"]}'`, '-F picture=@photo.jpg')
   } else {
@@ -111,6 +138,9 @@ const document = (o) => {
     return o.query.trim()
   }
 }
+
+// alone is the operation without the others of its document: client.query takes no name.
+const alone = (o) => print(separateOperations(parse(o.query, { noLocation: true }))[o.operationName ?? ''])
 
 const template = (o, indent) => {
   const text = document(o).replaceAll(/[\\`]|\$\{/g, String.raw`\$&`)
@@ -147,20 +177,22 @@ const shifted = (text, indent) => text.replaceAll('\n', `\n${indent}`)
 
 const quoted = (text) => `'${JSON.stringify(text).slice(1, -1).replaceAll(String.raw`\"`, '"').replaceAll("'", String.raw`\'`)}'`
 
-// literal writes a value as JavaScript.
-function literal(value, indent) {
+// literal writes a value, which may have a name, as JavaScript.
+function literal(value, indent, name) {
   if (typeof value === 'string') {
     if (isCode(value)) return 'code'
-    if (value === 'playground') return 'wx.getDeviceInfo().model'
+    if (value === '{{phoneCode}}') return 'e.detail.code'
+    if (value === '{{filePath}}') return 'filePath'
+    if (name === 'device' && value === 'playground') return 'wx.getDeviceInfo().model'
     if (value === '{{requestId}}' || value === '{{nonce}}') return 'Math.random().toString(36).slice(2) + Date.now().toString(36)'
     if (value === '{{refreshToken}}') return "wx.getStorageSync('refreshToken')"
     return quoted(fill(value, null))
   }
   if (value === null || typeof value !== 'object') return JSON.stringify(value)
   const array = Array.isArray(value)
-  const parts = array ? value.map((v) => literal(v, `${indent}  `)) : Object.entries(value).map(([name, v]) => {
-    const text = literal(v, `${indent}  `)
-    const key = /^[A-Za-z_$][\w$]*$/.test(name) ? name : quoted(name)
+  const parts = array ? value.map((v) => literal(v, `${indent}  `)) : Object.entries(value).map(([own, v]) => {
+    const text = literal(v, `${indent}  `, own)
+    const key = /^[A-Za-z_$][\w$]*$/.test(own) ? own : quoted(own)
     return key === text ? key : `${key}: ${text}`
   })
   const [open, close] = array ? '[]' : '{}'

@@ -4,8 +4,8 @@ import { fill, nonce, sandboxCode } from './placeholders.js'
 
 export const endpoint = '/graphql'
 
-// session is null, or {accessToken, expires, refreshToken, person, user}; expires
-// is by this browser's clock.
+// session is null, or {accessToken, expires, refreshToken, person, appId, user};
+// expires is by this browser's clock, appId is there where the login named one.
 export const session = createKeptStore(sessionStorage, 'miniprofile.session', null)
 
 // notice is what went wrong last with signing in, or null.
@@ -47,13 +47,14 @@ let epoch = 0
 
 const codeOf = ({ answer }) => answer.errors?.[0]?.extensions?.code
 
-// adopt keeps the tokens that an answer brings.
-function adopt({ answer, skew }, person) {
+// adopt keeps the tokens that an answer brings; who are the person and appId of a
+// login, and undefined of a refresh.
+function adopt({ answer, skew }, who) {
   for (const payload of Object.values(answer.data ?? {})) {
     const tokens = payload?.tokens
     if (!tokens?.accessToken) continue
-    if (person !== undefined) epoch++
-    const before = person === undefined ? session.get() : { person }
+    if (who) epoch++
+    const before = who ?? session.get()
     const expires = Date.parse(tokens.accessTokenExpiresAt) - skew
     session.set({
       ...before,
@@ -122,9 +123,9 @@ export async function run(operation, { fields, file, headers, signal }) {
   const started = performance.now()
   const result = await ask({ ...operation, variables }, { file, headers, signal })
   const took = performance.now() - started
-  const code = (variables?.input ?? variables)?.code
+  const { code, appId } = variables?.input ?? variables ?? {}
   const person = typeof code === 'string' && /^[\w-]+~/.test(code) ? code.split('~')[0] : null
-  adopt(result, fields.includes('login') ? person : undefined)
+  adopt(result, fields.includes('login') ? { person, appId } : undefined)
   if (operation.mutation || codeOf(result) === 'UNAUTHENTICATED') identify()
   return { ...result, took }
 }
@@ -146,7 +147,7 @@ export async function signIn(person, appId) {
     notice.set({ person, code: 'NETWORK' })
     return false
   }
-  if (!adopt(result, person)) {
+  if (!adopt(result, { person, appId })) {
     notice.set({ person, ...result.answer.errors?.[0]?.extensions, message: result.answer.errors?.[0]?.message })
     return false
   }

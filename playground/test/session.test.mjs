@@ -8,7 +8,7 @@ const storage = () => {
   return { getItem: (k) => items.get(k) ?? null, setItem: (k, v) => items.set(k, v), removeItem: (k) => items.delete(k) }
 }
 globalThis.sessionStorage = storage()
-const { identify, notice, run, session, signIn, signOut } = await import('../src/session.js')
+const { identify, notice, refresh, run, session, signIn, signOut } = await import('../src/session.js')
 
 // The server: tokens are counted, and only the newest is taken.
 let sent, newest, lose, dead
@@ -114,6 +114,17 @@ test('what was asked for one person says nothing of the next', async () => {
   await asked
   assert.equal(session.get().person, 'hong')
   assert.equal(session.get().user.id, 'Bearer a2')
+})
+
+test('the app that a login named is known for as long as its session', async () => {
+  await signIn('ming', 'wxone')
+  await refresh()
+  assert.deepEqual([session.get().appId, session.get().refreshToken], ['wxone', 'r2'])
+  const login = { query: 'mutation($input: LoginInput!) { login(input: $input) { created } }', variables: { input: { code: 'hong~1', appId: 'wxtwo' } } }
+  await run(login, { fields: ['login'] })
+  assert.deepEqual([session.get().appId, session.get().person], ['wxtwo', 'hong'])
+  await signIn('ming')
+  assert.equal(session.get().appId, undefined)
 })
 
 test('signing out ends it here, whatever the server says', async () => {

@@ -1,8 +1,9 @@
 // What the page makes of a schema and of an operation, without a browser.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { buildSchema, extendSchema, parse, validate } from 'graphql'
+import { buildSchema, extendSchema, parse, print, validate } from 'graphql'
 import { adviceFor } from '../src/advice.js'
 import { forms } from '../src/copy.js'
 import { holds, operationOf, uploadsOf, withNull } from '../src/document.js'
@@ -11,6 +12,7 @@ import { fill } from '../src/placeholders.js'
 import { stoppable } from '../src/stoppable.js'
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const requireClient = createRequire(import.meta.url)
 const schema = buildSchema(read('schema.graphqls'))
 const sandbox = { apps: ['wxsandbox0000000'] }
 const has = (type, field) => Boolean(schema.getType(type)?.getFields()[field])
@@ -135,4 +137,120 @@ test('an operation is written down so that no text breaks out of it', () => {
     assert.equal(avatar, id === 'upload' ? null : undefined)
     assert.equal(seen.query.replaceAll(/\s+/g, ' ').trim(), query.replaceAll(/\s+/g, ' '), id)
   }
+})
+
+// carryOut runs copied code with the client that is published, signed in, and
+// returns what it makes the client with, and the operation that reaches the server.
+async function carryOut(code) {
+  let made, sent
+  const answer = ({ query, variables }, success) => {
+    const name = operationOf(query).selectionSet.selections[0].name.value
+    if (name !== 'createAvatarUpload') sent = { name, query, input: variables?.input }
+    setImmediate(success, { statusCode: 200, data: JSON.stringify({ data: { [name]: { ended: 1, user: { id: 'x' } } } }) })
+  }
+  let codes = 0
+  const wx = {
+    login: ({ success }) => setImmediate(success, { code: `code-${++codes}` }),
+    getDeviceInfo: () => ({ model: 'iPhone 17' }),
+    getStorageSync: () => '{"access":"a","refresh":"r"}', setStorageSync() {}, removeStorageSync() {},
+    request: ({ data, success }) => answer(typeof data === 'string' ? JSON.parse(data) : data, success),
+    uploadFile: ({ formData, filePath, success }) => {
+      const operation = JSON.parse(formData.operations)
+      const [path] = Object.values(JSON.parse(formData.map))[0]
+      assert.ok(holds(operation.variables, path), path)
+      operation.variables.input.avatar = filePath
+      answer(operation, success)
+    },
+    chooseMedia: ({ success }) => setImmediate(success, { tempFiles: [{ tempFilePath: 'wxfile://photo' }] }),
+  }
+  const { createClient } = requireClient('../../miniprogram/client/lib/index.js')
+  const mine = () => ({ createClient: (options) => createClient({ ...made = options, platform: wx }) })
+  await new Promise((resolve, reject) => {
+    const say = { log: resolve, error: (...what) => reject(new Error(what.join(' '))) }
+    new Function('wx', 'require', 'console', 'e', 'filePath', code)(wx, mine, say, { detail: { code: 'of-the-button' } }, 'wxfile://photo')
+  })
+  return { made, sent }
+}
+
+const english = { url: 'http://x/graphql', uploads: [], token: null, session: null, say: (en) => en }
+const written = (id, operation) => forms.find((form) => form.id === id).write({ ...english, ...operation })
+const inputOf = (name, type, selection, input) => ({ query: `mutation($input: ${type}) { ${name}(input: $input) { ${selection} } }`, variables: { input } })
+
+test('what is copied for the client does what was tried', async () => {
+  const consent = { scopes: ['PHONE'], purpose: 'delivery', policyVersion: '1' }
+  const phone = (input) => inputOf('bindPhoneNumber', 'BindPhoneNumberInput!', 'user { id }', input)
+  const profile = (input) => ({ ...inputOf('updateProfile', 'UpdateProfileInput!', 'user { id }', input), uploads: ['variables.input.avatar'] })
+  const inline = (query) => ({ query })
+  for (const [operation, name, input] of [
+    [phone({ code: null }), 'bindPhoneNumber', { code: null }],
+    [phone({ code: 'phone~1~{{nonce}}' }), 'bindPhoneNumber', { code: 'of-the-button' }],
+    [phone({ code: 'phone~1~{{nonce}}', move: true, consent }), 'bindPhoneNumber', { code: 'of-the-button', move: true, consent }],
+    [phone({ encryptedData: 'd', iv: 'i' }), 'bindPhoneNumber', { encryptedData: 'd', iv: 'i' }],
+    [inline('mutation { bindPhoneNumber(input: {code: null}) { user { id } } }'), 'bindPhoneNumber', { code: null }],
+    [inputOf('logout', 'LogoutInput', 'ended', { sessionId: 's' }), 'logout', { sessionId: 's' }],
+    [inputOf('logout', 'LogoutInput', 'ended', { everywhere: true }), 'logout', { everywhere: true }],
+    [inline('mutation { logout(input: {everywhere: true}) { ended } }'), 'logout', { everywhere: true }],
+    [inline('mutation { logout(input: {sessionId: "s"}) { ended } }'), 'logout', { sessionId: 's' }],
+    [{ query: 'mutation($all: Boolean) { logout(input: {everywhere: $all}) { ended } }', variables: { all: true } }, 'logout', { everywhere: true }],
+    [inline('mutation { logout { ended } }'), 'logout', {}],
+    [profile({ avatar: null }), 'updateProfile', { avatar: 'wxfile://photo' }],
+    [profile({ nickname: '小明', avatar: null, consent }), 'updateProfile', { nickname: '小明', avatar: 'wxfile://photo', consent }],
+    [profile({ nickname: 'playground' }), 'updateProfile', { nickname: 'playground' }],
+    [{ query: 'mutation($file: Upload) { updateProfile(input: {nickname: "x", avatar: $file}) { user { id } } }', variables: { file: null }, uploads: ['variables.file'] }, 'updateProfile', { nickname: 'x', avatar: 'wxfile://photo' }],
+    [inputOf('refreshSession', 'RefreshSessionInput!', 'tokens { accessToken }', { refreshToken: '{{refreshToken}}' }), 'me', undefined],
+  ]) {
+    const code = written('client', operation)
+    const { sent } = await carryOut(code)
+    assert.deepEqual([sent.name, sent.input], [name, input], code)
+  }
+  // Where there is more to it than the client's own methods do, it is sent as it is.
+  for (const [query, operationName, whole = query] of [
+    ['query A { me { id } }', 'A', 'query A { me { id } } mutation B { logout(input: {everywhere: true}) { ended } }'],
+    ['mutation($i: LogoutInput = {everywhere: true}) { logout(input: $i) { ended } }'],
+    ['mutation { logout(input: {sessionId: "s"}) @skip(if: true) { ended } }'],
+    ['{ ...F } fragment F on Query { me { id } }'],
+    ['mutation { logout { ended } bindPhoneNumber(input: {code: null}) { user { id } } }'],
+  ]) {
+    const { sent } = await carryOut(written('client', { query: whole, operationName }))
+    assert.equal(print(parse(sent.query)), print(parse(query)))
+  }
+  const login = (input) => inputOf('login', 'LoginInput!', 'created', { code: '{{person}}~{{nonce}}', ...input })
+  for (const [operation, options] of [
+    [login({ device: 'playground' }), {}],
+    [login({ device: 'iPad', appId: 'wxapp' }), { device: 'iPad', appId: 'wxapp' }],
+    [{ query: '{ me { id } }', session: { appId: 'wxapp' } }, { appId: 'wxapp' }],
+    [{ ...login({}), session: { appId: 'of another login' } }, {}],
+  ]) {
+    const { made, sent } = await carryOut(written('client', operation))
+    assert.deepEqual(made, { url: english.url, ...options })
+    assert.equal(sent.name, 'me')
+  }
+})
+
+test('a code that is a proof is got from wx.login, whatever form is copied', async () => {
+  for (const named of ['Delete the account', 'Merge accounts']) {
+    for (const apps of [[], ['wxapp']]) {
+      const { query, variables } = operationsFor(schema, { apps }).find(({ en }) => en === named)
+      for (const id of ['client', 'request']) {
+        const { sent } = await carryOut(written(id, { query, operationName: query.match(/mutation (\w+)/)[1], variables: JSON.parse(variables) }))
+        assert.match(sent.input.code, /^code-\d$/, `${named} as ${id}`)
+      }
+    }
+  }
+})
+
+test('a picture for what the client cannot send is not offered as its code', () => {
+  const { fits } = forms.find(({ id }) => id === 'client')
+  const query = 'mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { user { id } } }'
+  const uploads = ['variables.input.avatar']
+  assert.ok(fits({ query, variables: { input: { avatar: null } }, uploads }))
+  assert.ok(fits({ query, variables: { input: { nickname: 'x' } }, uploads }))
+  assert.ok(!fits({ query: query.replace('} }', '} } logout { ended }'), variables: { input: { avatar: null } }, uploads }))
+})
+
+test('curl and wx.uploadFile send what the page would', async () => {
+  assert.match(written('curl', { query: 'mutation { login(input: {code: "ming~{{nonce}}"}) { created } }' }), /ming~\{\{nonce\}\}/)
+  const query = 'mutation($input: UpdateProfileInput!, $proof: DeleteAccountInput!) { updateProfile(input: $input) { user { id } } deleteAccount(input: $proof) { erasedAt } }'
+  const { sent } = await carryOut(written('upload', { query, variables: { input: { nickname: 'x' }, proof: { code: '{{person}}~{{nonce}}' } }, uploads: ['variables.input.avatar'] }))
+  assert.deepEqual(sent.input, { nickname: 'x', avatar: 'wxfile://photo' })
 })
