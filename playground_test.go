@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +40,7 @@ func TestPlaygroundUnits(t *testing.T) {
 
 // browse drives a real Chromium through playground/test/browser.mjs. With
 // -artifacts, go test keeps the screenshots.
-func browse(t *testing.T, c *child, arguments ...string) {
+func browse(t *testing.T, address string, arguments ...string) {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -50,7 +53,7 @@ func browse(t *testing.T, c *child, arguments ...string) {
 	if err := os.WriteFile(filepath.Join(shots, "photo.jpg"), photograph(t, 800, 600), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	node := command(t, "node", append([]string{"playground/test/browser.mjs", chromium, c.address, shots}, arguments...)...)
+	node := command(t, "node", append([]string{"playground/test/browser.mjs", chromium, address, shots}, arguments...)...)
 	var stdout, stderr bytes.Buffer
 	node.Stdout, node.Stderr = &stdout, &stderr
 	if err := node.Run(); err != nil {
@@ -67,7 +70,7 @@ func TestPlayground(t *testing.T) {
 	t.Parallel()
 	needsPlayground(t, "chromium", "bash", "curl")
 	c := startChild(t, t.TempDir())
-	browse(t, c, "sandbox")
+	browse(t, c.address, "sandbox")
 	c.stop()
 	if strings.Contains(c.log.String(), "panic") {
 		t.Errorf("%s", c.log)
@@ -87,11 +90,25 @@ func TestPlaygroundInProduction(t *testing.T) {
 	}
 	first.stop()
 	c := startChild(t, dir, "WECHAT_APPS=wxsandbox0000000:0123456789abcdef0123456789abcdef", "MINIPROFILE_PLAYGROUND=on")
-	browse(t, c, "production", a.Data.Login.Tokens.AccessToken)
+	browse(t, c.address, "production", a.Data.Login.Tokens.AccessToken)
 	b, err := c.ask("", `{ __schema { queryType { name } } }`, nil)
 	if err != nil || len(b.Errors) == 0 {
 		t.Errorf("the schema is told by introspection: %+v, %v", b, err)
 	}
+}
+
+// TestPlaygroundBelowAPath: where a proxy takes a beginning of the path away, the
+// page finds itself, the API and the pictures nevertheless.
+func TestPlaygroundBelowAPath(t *testing.T) {
+	t.Parallel()
+	needsPlayground(t, "chromium")
+	var routes http.ServeMux
+	proxy := httptest.NewServer(&routes)
+	t.Cleanup(proxy.Close)
+	c := startChild(t, t.TempDir(), "MINIPROFILE_PUBLIC_URL="+proxy.URL+"/api")
+	server := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: c.address})
+	routes.Handle("/api/", http.StripPrefix("/api", server))
+	browse(t, proxy.Listener.Addr().String()+"/api", "below")
 }
 
 // TestPlaygroundSetting: by itself the playground is there in the sandbox only.
@@ -130,14 +147,14 @@ func TestPlaygroundSetting(t *testing.T) {
 				return answer, string(body)
 			}
 			const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
-			page, body := get("/playground", browser)
+			page, body := get("/playground/", browser)
 			if there := page.StatusCode == 200 && strings.Contains(body, `id="root"`); there != c.there {
 				t.Errorf("/playground: %d", page.StatusCode)
 			}
 			if !c.there && !strings.Contains(body, `"code":"NOT_FOUND"`) {
 				t.Errorf("/playground: %s", body)
 			}
-			if root, _ := get("/", browser); (root.StatusCode == 302 && root.Header.Get("Location") == "/playground") != c.there {
+			if root, _ := get("/", browser); (root.StatusCode == 302 && root.Header.Get("Location") == "playground/") != c.there {
 				t.Errorf("/ in a browser: %d", root.StatusCode)
 			}
 			for _, accept := range []string{"*/*", "application/json"} {

@@ -15,8 +15,12 @@ import (
 	"strings"
 )
 
-// Path is where the page is. Its files are below it.
+// Path is where browsers are led to the page, which is below it with its files.
 const Path = "/playground"
+
+// Home is where the page is, seen from / and from Path. It is relative, as is all
+// that the page asks for: a proxy may have taken a beginning of the path away.
+const Home = "playground/"
 
 // Policy is the content security policy of the page: everything comes from this
 // server. Editors and menus set styles of their own; pictures that are about to
@@ -65,7 +69,7 @@ func New(options Options) *Handler {
 			cache = "public, max-age=31536000, immutable"
 		}
 		if at == "/index.html" {
-			at = ""
+			at = "/"
 		}
 		h.add(Path+at, cache, gzipped)
 		return nil
@@ -73,7 +77,6 @@ func New(options Options) *Handler {
 	if err != nil {
 		panic(err)
 	}
-	h.files[Path+"/"] = h.files[Path]
 	return h
 }
 
@@ -95,10 +98,21 @@ func (h *Handler) add(at, cache string, gzipped []byte) {
 }
 
 // Has tells whether something is at a path. What is not is the caller's to answer.
-func (h *Handler) Has(path string) bool { return h.files[path] != nil }
+func (h *Handler) Has(path string) bool { return path == Path || h.files[path] != nil }
+
+// Lead sends a browser that is at / or Path to the page.
+func Lead(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Location", Home) // http.Redirect would make it absolute
+	w.WriteHeader(http.StatusFound)
+}
 
 // ServeHTTP answers GET and HEAD of a path that the Handler has.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == Path {
+		Lead(w)
+		return
+	}
 	f := h.files[r.URL.Path]
 	if f == nil {
 		http.NotFound(w, r)

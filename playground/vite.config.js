@@ -21,8 +21,8 @@ const compressed = {
   },
 }
 
-export default defineConfig({
-  base: '/playground/',
+export default defineConfig(({ command }) => ({
+  base: command === 'build' ? './' : '/playground/', // the server may be below a path
   plugins: [compressed],
   worker: { format: 'es' },
   build: {
@@ -42,4 +42,4 @@ export default defineConfig({
     proxy: Object.fromEntries(['/graphql', '/schema.graphql', '/avatars', '/playground/settings.json']
       .map((path) => [path, 'http://127.0.0.1:8080'])),
   },
-})
+}))

@@ -103,8 +103,7 @@ func (s *Server) pointers(x *exchange, r *http.Request) {
 	if s.page != nil {
 		x.Header().Add("Vary", "Accept")
 		if strings.Contains(r.Header.Get("Accept"), "text/html") {
-			x.Header().Set("Cache-Control", "no-cache")
-			http.Redirect(x, r, playground.Path, http.StatusFound)
+			playground.Lead(x)
 			return
 		}
 	}

@@ -18,7 +18,7 @@ export function CopyAs({ ref, operation }) {
   const fitting = operation ? forms.filter(({ fits }) => !fits || fits(operation)) : []
   const shown = fitting.find(({ id }) => id === form) ?? fitting[0]
   const text = useMemo(() => shown?.write({
-    ...operation, url: location.origin + endpoint, session: who, say,
+    ...operation, url: new URL(endpoint, location.href).href, session: who, say,
     token: withToken ? who?.accessToken : null,
   }) ?? '', [shown, operation, who, withToken, say])
   useEffect(() => setCopied(false), [text])

@@ -20,7 +20,7 @@ const text = (path) => fetch(path).then((response) => {
 
 const root = createRoot(document.getElementById('root'))
 try {
-  const [settings, schema] = await Promise.all([text('/playground/settings.json'), text('/schema.graphql')])
+  const [settings, schema] = await Promise.all([text('settings.json'), text('../schema.graphql')])
   root.render(<Playground settings={JSON.parse(settings)} schema={buildSchema(schema)} />)
   identify()
 } catch (error) {

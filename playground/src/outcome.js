@@ -15,10 +15,11 @@ export function picturesIn(answer) {
   return [...found].slice(0, 4)
 }
 
-// local is a picture's address on the server that this page came from: that one
-// may be known by other names. It is undefined for pictures that lie elsewhere,
-// as on a CDN: this page loads nothing from there.
+// local is a picture's address on the server that this page came from, seen from
+// the page: that server may be known by other names, and below a path. It is
+// undefined for addresses that are not like those of a server: this page loads
+// nothing from elsewhere.
 export function local(address) {
-  const url = URL.parse ? URL.parse(address, location.origin) : new URL(address, location.origin)
-  return url?.pathname.startsWith('/avatars/') ? url.pathname : undefined
+  const name = /^[^?#]*\/avatars\/([^/?#]+)$/.exec(address)?.[1]
+  return name && `../avatars/${name}`
 }

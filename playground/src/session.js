@@ -2,7 +2,8 @@
 import { createKeptStore, createStore } from './store.js'
 import { fill, nonce, sandboxCode } from './placeholders.js'
 
-export const endpoint = '/graphql'
+// endpoint is seen from the page: the server may be below a path.
+export const endpoint = '../graphql'
 
 // session is null, or {accessToken, expires, refreshToken, person, appId, user};
 // expires is by this browser's clock, appId is there where the login named one.

@@ -2,8 +2,10 @@
 //
 //	node browser.mjs CHROMIUM ADDRESS FOLDER sandbox
 //	node browser.mjs CHROMIUM ADDRESS FOLDER production TOKEN
+//	node browser.mjs CHROMIUM ADDRESS/PATH FOLDER below
 //
-// ADDRESS is that of a running miniprofile; FOLDER has photo.jpg and gets the
+// ADDRESS is that of a running miniprofile, and PATH what a proxy before it takes
+// away; FOLDER has photo.jpg and gets the
 // screenshots. It ends with the figures it measured, or with what went wrong.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -12,7 +14,8 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
 const [executablePath, address, folder, mode, token] = process.argv.slice(2)
-const origin = `http://${address}`
+const base = `http://${address}`
+const { origin } = new URL(base)
 const browser = await chromium.launch({
   executablePath,
   args: [
@@ -43,7 +46,7 @@ async function open(options, path = '/') {
   const page = await context.newPage()
   context.setDefaultTimeout(60_000)
   const started = Date.now()
-  await page.goto(origin + path)
+  await page.goto(base + path)
   await page.locator('.query .view-line').first().waitFor()
   await page.locator('.bench:not([inert])').waitFor()
   page.ready = Date.now() - started
@@ -59,7 +62,7 @@ const outcome = (page) => page.locator('[data-test=outcome][role=status]')
 
 // run runs the open tab and returns what came.
 async function run(page) {
-  const came = page.waitForResponse((r) => r.url() === `${origin}/graphql` && !/mutation (Renew|SignIn|SignOut)|query":"\{ me/.test(r.request().postData() ?? ''))
+  const came = page.waitForResponse((r) => r.url() === `${base}/graphql` && !/mutation (Renew|SignIn|SignOut)|query":"\{ me/.test(r.request().postData() ?? ''))
   await page.locator('[data-test=run]').click()
   const body = await (await came).json()
   await outcome(page).waitFor()
@@ -101,7 +104,7 @@ function carryOut(code, { accessToken = '', person = 'bob' } = {}) {
 
 async function sandbox() {
   const page = await open({ colorScheme: 'light' })
-  assert.equal(page.url(), `${origin}/playground`, '/ leads browsers to the playground')
+  assert.equal(page.url(), `${origin}/playground/`, '/ leads browsers to the playground')
   const again = await page.context().newPage()
   const started = Date.now()
   await again.goto(`${origin}/playground`)
@@ -309,6 +312,30 @@ async function sandbox() {
   return { ready: page.ready, readyAgain }
 }
 
+async function below() {
+  const page = await open({})
+  assert.equal(page.url(), `${base}/playground/`)
+  await page.locator('[data-person=ming]').click()
+  await page.locator('[data-test=account]').waitFor()
+  await tab(page, 'SetPicture')
+  await page.locator('[data-test=file]').setInputFiles(join(folder, 'photo.jpg'))
+  const { avatar } = (await run(page)).data.updateProfile.user
+  assert.ok(avatar.url.startsWith(`${base}/avatars/`), avatar.url)
+  await page.waitForFunction(() => document.querySelector('img[data-test=picture]')?.naturalWidth === 512)
+  await tab(page, 'Me')
+  const { data: { me } } = await run(page)
+  const accessToken = await page.evaluate(() => JSON.parse(sessionStorage.getItem('miniprofile.session')).accessToken)
+  assert.equal((await carryOut(await copied(page, 'request'), { accessToken })).me.id, me.id)
+  for (const request of requests) {
+    const { protocol, pathname } = new URL(request.url())
+    if (protocol === 'http:') assert.ok(pathname.startsWith(new URL(base).pathname), pathname)
+  }
+  await page.context().close()
+  const again = await open({}, '/playground')
+  assert.equal(again.url(), `${base}/playground/`)
+  return { ready: again.ready }
+}
+
 async function production() {
   const page = await open({}, '/playground')
   assert.equal(await page.locator('[data-person], .persons, dialog.sign-in, .badge').count(), 0, 'persons outside the sandbox')
@@ -332,7 +359,7 @@ async function production() {
 }
 
 try {
-  const figures = await (mode === 'production' ? production() : sandbox())
+  const figures = await { sandbox, production, below }[mode]()
   assert.deepEqual(problems, [])
   console.log(JSON.stringify(figures))
 } catch (error) {

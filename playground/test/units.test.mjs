@@ -8,6 +8,7 @@ import { adviceFor } from '../src/advice.js'
 import { forms } from '../src/copy.js'
 import { holds, operationOf, uploadsOf, withNull } from '../src/document.js'
 import { operationsFor } from '../src/operations.js'
+import { local } from '../src/outcome.js'
 import { fill } from '../src/placeholders.js'
 import { stoppable } from '../src/stoppable.js'
 
@@ -253,4 +254,13 @@ test('curl and wx.uploadFile send what the page would', async () => {
   const query = 'mutation($input: UpdateProfileInput!, $proof: DeleteAccountInput!) { updateProfile(input: $input) { user { id } } deleteAccount(input: $proof) { erasedAt } }'
   const { sent } = await carryOut(written('upload', { query, variables: { input: { nickname: 'x' }, proof: { code: '{{person}}~{{nonce}}' } }, uploads: ['variables.input.avatar'] }))
   assert.deepEqual(sent.input, { nickname: 'x', avatar: 'wxfile://photo' })
+})
+
+test('pictures are asked of the server that the page came from, wherever it is', () => {
+  for (const address of ['http://127.0.0.1:8080/avatars/a-132.jpg', 'https://example.com/api/avatars/a-132.jpg']) {
+    assert.equal(local(address), '../avatars/a-132.jpg')
+  }
+  for (const address of ['https://cdn.example.com/a-132.jpg', 'https://example.com/?x=/avatars/a-132.jpg', 'https://example.com/avatars/../x', '/avatars/']) {
+    assert.equal(local(address), undefined, address)
+  }
 })
