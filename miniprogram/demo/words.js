@@ -5,6 +5,7 @@ const words = {
   HTTP: '网络不太好，请稍后再试',
   LOGIN_FAILED: '微信登录没有成功，请稍后再试',
   LOGIN_CODE_REJECTED: '微信登录没有成功，请再试一次',
+  DELETION_PENDING: '账号已经注销，正等待删除', // 是 hint
   ACCOUNT_BLOCKED: '微信暂时不允许这个账号登录',
   RATE_LIMITED: '操作太频繁了，请稍等一会儿',
   UPSTREAM_UNAVAILABLE: '服务正忙，请稍后再试',
@@ -23,7 +24,7 @@ const fields = {
 /** @param {any} error @returns {string} */
 function say(error) {
   if (error.code === 'BAD_USER_INPUT' && fields[error.field]) return fields[error.field];
-  return words[error.code] || `出了点问题${error.requestId ? `（编号 ${error.requestId}）` : ''}`;
+  return words[error.hint] || words[error.code] || `出了点问题${error.requestId ? `（编号 ${error.requestId}）` : ''}`;
 }
 
 /** 告诉用户出了什么事；自己取消的不用说。 @param {any} error */

@@ -150,6 +150,23 @@ describe('login', () => {
     assert.deepEqual(await again.client.login(), { user: entered.user, created: false });
   });
 
+  test('does not restore an account that the user has deleted, unless told to', async () => {
+    const { url } = await startServer({ MINIPROFILE_DELETION_DELAY: '1h' });
+    const { device, client } = start({}, url);
+    const { user } = await client.login();
+    const other = start({}, url, { person: device.person }); // their other telephone
+    assert.equal((await other.client.login()).user.id, user.id);
+    await client.query('mutation ($input: DeleteAccountInput!) { deleteAccount(input: $input) { erasedAt } }', { input: { code: `${device.person}~gone` } });
+    for (const again of [() => other.client.me(), () => clockAhead(DAY, () => other.client.me()), () => restart(other.device, {}, url).client.login()]) {
+      const { code, hint } = await failure(again());
+      assert.deepEqual([code, hint], ['UNAUTHENTICATED', 'DELETION_PENDING']);
+    }
+    assert.equal(other.device.logins, 1);
+    assert.deepEqual(await other.client.login({ fresh: true }), { user, created: false });
+    assert.equal((await other.client.me()).id, user.id);
+    await client.logout(); // of a session that is over
+  });
+
   test('a fresh one begins a session in the place of the old one', async () => {
     const { device, client, sessions } = start();
     const { user } = await client.login();

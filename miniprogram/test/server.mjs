@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-/** Starts the program that MINIPROFILE_BINARY names, or builds it; it ends with the tests. */
-export async function startServer() {
+/** Starts the program that MINIPROFILE_BINARY names, or builds it, with settings; it ends with the tests. */
+export async function startServer(settings = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'miniprofile-client-'));
   let binary = process.env.MINIPROFILE_BINARY;
   if (!binary) {
@@ -17,7 +17,7 @@ export async function startServer() {
   }
   const child = spawn(binary, {
     cwd: dir, stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: process.env.PATH, HOME: dir, MINIPROFILE_LISTEN: '127.0.0.1:0', MINIPROFILE_RATE_LIMITS: 'off' },
+    env: { PATH: process.env.PATH, HOME: dir, MINIPROFILE_LISTEN: '127.0.0.1:0', MINIPROFILE_RATE_LIMITS: 'off', ...settings },
   });
   const exited = new Promise((resolve) => child.once('exit', resolve));
   after(async () => {

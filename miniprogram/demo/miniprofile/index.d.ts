@@ -120,7 +120,10 @@ export interface ClientError extends Error {
   field?: string;
   /** Seconds to wait before trying again. */
   retryAfter?: number;
-  /** LOG_IN_AGAIN: the session lives, but only login({ fresh: true }) helps. */
+  /**
+   * LOG_IN_AGAIN: the session lives, but only login({ fresh: true }) helps. DELETION_PENDING: the user has deleted the
+   * account, and login({ fresh: true }) restores it: ask them first.
+   */
   hint?: string;
   /** The HTTP status of an answer that is not the API's. */
   status?: number;

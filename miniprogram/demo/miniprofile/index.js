@@ -233,8 +233,9 @@ function createClient(options) {
           const { data, at } = await persist(call, true, () => rotate(call, old));
           return accept(data.refreshSession.tokens, at);
         } catch (/** @type {any} */ e) {
-          // The session is over, or the server cannot open it: a new one, without the user noticing.
-          if (e.code !== 'INTERNAL') unlessOver(e);
+          // The session is over, or the server cannot open it: a new one, without the user noticing. But not where the
+          // user has deleted the account, which that would restore.
+          if (e.code !== 'INTERNAL') unlessOver(e, e.hint);
           if (!state.out) save({});
         }
       }
@@ -308,9 +309,9 @@ function createClient(options) {
       const token = state.access || '';
       try {
         return await persist(call, safe, () => work(token));
-      } catch (e) {
-        if (repeated || call.over || /** @type {ClientError} */ (e).hint) throw e;
-        unlessOver(e);
+      } catch (/** @type {any} */ e) {
+        if (repeated || call.over) throw e;
+        unlessOver(e, e.hint);
         if (state.access === token && !renewal) await renew();
       }
     }
@@ -464,9 +465,9 @@ function given(field, value) {
   return value;
 }
 
-/** Throws what does not say that the session is over. @param {any} e @returns {undefined} */
-function unlessOver(e) {
-  if (e.code !== 'UNAUTHENTICATED') throw e;
+/** Throws what does not say that the session is over, or is for the app to decide. @param {any} e @param {string} [hint] @returns {undefined} */
+function unlessOver(e, hint) {
+  if (hint || e.code !== 'UNAUTHENTICATED') throw e;
 }
 
 function signedOut() {
@@ -485,7 +486,7 @@ function read(answer) {
   if (data && !errors) return data;
   // Not of miniprofile: a proxy's, or a hotel's login page.
   const status = answer.statusCode;
-  throw fault('HTTP', 'HTTP status ' + status, {
+  throw fault('HTTP', 'HTTP ' + status, {
     status, requestId: headerOf(answer, 'x-request-id') || undefined, retryAfter: +headerOf(answer, 'retry-after') || undefined,
     retryable: status < 400 || status > 428,
   });
@@ -494,7 +495,7 @@ function read(answer) {
 /** The case of header names differs between clients. @param {Answer} answer @param {string} name */
 function headerOf(answer, name) {
   const header = answer.header || {};
-  return String(header[/** @type {string} */ (Object.keys(header).find((k) => k.toLowerCase() === name))] || '');
+  return `${header[/** @type {string} */ (Object.keys(header).find((k) => k.toLowerCase() === name))] || ''}`;
 }
 
 /** The two tokens as they are kept. @param {Tokens} tokens @returns {State} */
