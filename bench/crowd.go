@@ -21,15 +21,11 @@ import (
 // as they are told when they are refused. It fails when a profile does not name
 // the last picture that was acknowledged, or another picture is left.
 func crowd(ctx context.Context, users int) error {
-	dir, err := os.MkdirTemp("", "miniprofile-crowd-")
+	dir, binary, err := buildServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "miniprofile")
-	if err := buildServer(ctx, binary); err != nil {
-		return err
-	}
 	os.Setenv("MINIPROFILE_OLD_PICTURES", "0s")
 	data := filepath.Join(dir, "data")
 	server, _, err := startServer(ctx, binary, data)

@@ -23,6 +23,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -74,26 +75,27 @@ func main() {
 	}
 }
 
-// buildServer builds the server as it is built for production.
-func buildServer(ctx context.Context, binary string) error {
+// buildServer builds the server, as it is built for production, into a new folder, which
+// is the caller's to remove.
+func buildServer(ctx context.Context) (dir, binary string, err error) {
+	if dir, err = os.MkdirTemp("", "miniprofile-bench-"); err != nil {
+		return "", "", err
+	}
+	binary = filepath.Join(dir, "miniprofile")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+		return "", "", errors.Join(fmt.Errorf("go build: %w\n%s", err, out), os.RemoveAll(dir))
 	}
-	return nil
+	return dir, binary, nil
 }
 
 func run(ctx context.Context, rounds int, length time.Duration, clients, users int) error {
-	dir, err := os.MkdirTemp("", "miniprofile-bench-")
+	dir, binary, err := buildServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "miniprofile")
-	if err := buildServer(ctx, binary); err != nil {
-		return err
-	}
 	server, start, err := startServer(ctx, binary, filepath.Join(dir, "data"))
 	if err != nil {
 		return err

@@ -33,15 +33,11 @@ import (
 //   - the memory is ever more than maxMemory;
 //   - the program does not end well.
 func soak(ctx context.Context, length time.Duration, clients int) error {
-	dir, err := os.MkdirTemp("", "miniprofile-soak-")
+	dir, binary, err := buildServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "miniprofile")
-	if err := buildServer(ctx, binary); err != nil {
-		return err
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
