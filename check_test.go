@@ -17,7 +17,7 @@ func TestCheckCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	startChild(t, dir).stop() // makes store and secret
-	code, out, errs := run(t, dir, "check", "--json")
+	code, out, errs := run(t, dir, "check", "--json", "--listen", "127.0.0.1:0")
 	var r struct {
 		OK       bool
 		Findings []struct{ Name, Status, Do string }
