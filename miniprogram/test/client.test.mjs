@@ -509,10 +509,16 @@ describe('errors', () => {
     assert.equal((await failure(client.query('{ you }'))).code, 'GRAPHQL_VALIDATION_FAILED');
   });
 
+  test('of nobody, for a long name of the device', async () => {
+    const { client } = start({ device: 'x'.repeat(65) });
+    await client.login();
+    assert.equal((await client.query(SESSIONS)).me.sessions[0].device, 'x'.repeat(64));
+  });
+
   test('of something between', async () => {
     const { device, client } = start();
     await client.login();
-    for (const [status, data, retryable] of [[502, '<html>Bad Gateway', true], [200, '<html>Hotel Wi-Fi', true], [404, 'Not Found', false], [413, 'Too Large', false], [200, '{}', true]]) {
+    for (const [status, data, retryable] of [[502, '<html>Bad Gateway', true], [200, '<html>Hotel Wi-Fi', true], [404, 'Not Found', false], [413, 'Too Large', false], [200, '{}', true], [200, '{"code":401,"msg":"unauthorized","data":{}}', true]]) {
       device.next('updateProfile', { status, data, header: { 'X-Request-ID': 'of-a-proxy', 'Retry-After': '30' } });
       const error = await failure(client.updateProfile({ nickname: 'x' }));
       assert.deepEqual([error.code, error.status, error.retryable, error.requestId, error.retryAfter], ['HTTP', status, retryable, 'of-a-proxy', 30]);
@@ -536,7 +542,7 @@ describe('errors', () => {
 
   test('of a client without an address', () => {
     for (const options of [undefined, {}, { url: '' }]) {
-      assert.throws(() => createClient(options), { message: 'createClient: no url, as https://a.com/graphql' });
+      assert.throws(() => createClient(options), { message: 'no url, as https://a.com/graphql' });
     }
   });
 
@@ -730,6 +736,19 @@ describe('logout', () => {
     assert.deepEqual(await left, { ended: 1 }, 'the login that was under way is ended too');
     assert.deepEqual(stored(device), { out: true });
     assert.equal(device.count('me'), 0);
+  });
+
+  test('on another page, while this one refreshes', async () => {
+    const { device, client } = start();
+    await client.login();
+    const other = restart(device).client;
+    device.next('refreshSession', { slow: 300 });
+    const waiting = clockAhead(DAY, () => failure(other.me()));
+    while (!device.count('refreshSession')) await new Promise(setImmediate);
+    await client.logout();
+    assert.equal((await waiting).code, 'SIGNED_OUT');
+    assert.deepEqual(stored(device), { out: true });
+    assert.equal(restart(device).client.signedOut, true);
   });
 
   test('then login at once', async () => {

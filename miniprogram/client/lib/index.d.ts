@@ -68,8 +68,9 @@ export interface Client {
    */
   bindPhoneNumber(code: string | BindPhoneNumberInput): Call<Profile>;
   /**
-   * Ends this session, or all, or the one named. This one is over here at once, whether the server can be reached or
-   * not; calls under way fail with SIGNED_OUT. When it fails, the server may not know of
+   * Ends this session, or all, or another one that is named. This one is over here at once, whether the server can be
+   * reached or not; calls under way fail with SIGNED_OUT. To end it, name none: this client does not know its own id,
+   * and would log in again. When it fails, the server may not know of
    * it: called again before the mini program ends, it is sent again.
    */
   logout(input?: LogoutInput): Call<LogoutPayload>;

@@ -29,29 +29,29 @@ const PATIENCE = 10; // seconds that a call waits for its repetition
 const RETRYABLE = ['NETWORK', 'TIMEOUT', 'LOGIN_FAILED', 'RATE_LIMITED', 'UPSTREAM_UNAVAILABLE', 'READ_ONLY'];
 const PICTURES = ['jpeg', 'png', 'gif'];
 
-const PROFILE = `{ id version nickname avatar { small: url(size: SMALL) large: url(size: LARGE) status }
-gender birthday region { country province city } preferences createdAt updatedAt }`;
-const TOKENS = 'tokens { accessToken accessTokenExpiresAt refreshToken }';
+const PROFILE = `{id version nickname avatar{small:url(size:SMALL)large:url(size:LARGE)status}
+gender birthday region{country province city}preferences createdAt updatedAt}`;
+const TOKENS = 'tokens{accessToken accessTokenExpiresAt refreshToken}';
 const USER = 'user ' + PROFILE;
 
 /** @template {keyof Results} N @param {N} name @param {string} payload what is wanted of it @returns {Document<Results[N]>} */
 const mutation = (name, payload) =>
-  `mutation ${name}($input: ${name[0].toUpperCase() + name.slice(1)}Input!) { ${name}(input: $input) { ${payload} } }`;
+  `mutation ${name}($input:${name[0].toUpperCase() + name.slice(1)}Input!){${name}(input:$input){${payload}}}`;
 
 /** @type {{[N in keyof Results]: Document<Results[N]>}} */
 const documents = {
-  me: /** @type {Document<Results['me']>} */ (`query me { me ${PROFILE} }`),
+  me: /** @type {Document<Results['me']>} */ (`query me{me${PROFILE}}`),
   login: mutation('login', `created ${TOKENS} ${USER}`),
   refreshSession: mutation('refreshSession', TOKENS),
   logout: mutation('logout', 'ended'),
   updateProfile: mutation('updateProfile', USER),
-  createAvatarUpload: mutation('createAvatarUpload', 'id url fileField fields { name value }'),
+  createAvatarUpload: mutation('createAvatarUpload', 'id url fileField fields{name value}'),
   bindPhoneNumber: mutation('bindPhoneNumber', USER),
 };
 
 /** @type {typeof import('./index').createClient} */
 function createClient(options) {
-  if (!options || !options.url) throw new Error('createClient: no url, as https://a.com/graphql');
+  if (!options || !options.url) throw new Error('no url, as https://a.com/graphql');
   const { url, appId } = options;
   /** @type {import('./index').Platform} */
   const platform = options.platform || options.wx || wx;
@@ -270,6 +270,7 @@ function createClient(options) {
 
   /** Keeps new tokens, unless the user has logged out meanwhile. @param {Tokens} tokens @param {number} at the server's time @param {Login} [login] */
   function accept(tokens, at, login) {
+    if ((load() || state).out) state = { out: true }; // on another page
     if (!state.out) {
       const life = Date.parse(tokens.accessTokenExpiresAt) - at;
       save(assign(pair(tokens), { got: Date.now(), life: life > 0 ? life : 0 }));
@@ -296,7 +297,7 @@ function createClient(options) {
   /** A name for the list of sessions. */
   function device() {
     try {
-      return options.device || /** @type {any} */ (platform).getDeviceInfo().model.slice(0, 64) || undefined;
+      return (options.device || /** @type {any} */ (platform).getDeviceInfo().model).slice(0, 64) || undefined;
     } catch (e) {} // an older WeChat
   }
 
@@ -483,8 +484,8 @@ function read(answer) {
   const { data, errors } = body || /** @type {any} */ ({});
   const { message, extensions: x } = (errors && errors[0]) || /** @type {any} */ ({});
   if (x && x.code) throw fault(x.code, message, { requestId: x.requestId, field: x.field, retryAfter: x.retryAfter, hint: x.hint, errors });
-  if (data && !errors) return data;
-  // Not of miniprofile: a proxy's, or a hotel's login page.
+  if (data && !errors && Object.keys(data)[0]) return data;
+  // Not of miniprofile: a gateway's, a proxy's, or a hotel's login page.
   const status = answer.statusCode;
   throw fault('HTTP', 'HTTP ' + status, {
     status, requestId: headerOf(answer, 'x-request-id') || undefined, retryAfter: +headerOf(answer, 'retry-after') || undefined,
