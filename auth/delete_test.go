@@ -147,6 +147,10 @@ func TestADeletedAccountCanBeRestored(t *testing.T) {
 		}
 		c.mustDelete(t, back.Tokens.AccessToken, "ming+m~5")
 		w.clock.add(24 * time.Hour)
+		_, err = c.RefreshSession(t.Context(), RefreshSessionInput{back.Tokens.RefreshToken})
+		if mustBe(t, err, ErrUnauthenticated); errors.Is(err, ErrDeletionPending) {
+			t.Errorf("no login restores it any more, but: %v", err)
+		}
 		if next := c.mustLogin(t, "ming+m~6"); !next.Created {
 			t.Error("restored too late")
 		}

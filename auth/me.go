@@ -62,7 +62,7 @@ func (c *Core) resume(ctx context.Context, token *checkedToken) (caller, error) 
 			return caller{}, err
 		}
 		if !r.signsIn(next.session) {
-			return caller{}, r.over()
+			return caller{}, r.over(c.now())
 		}
 		if last = next; len(user.Data) > maxSeen {
 			next = nil // or many tokens of one large account would hold it many times

@@ -322,3 +322,28 @@ func TestAnErasureMeetsAMerge(t *testing.T) {
 		t.Errorf("%d users; the one knows %v, %v", len(w.records(t, kindUsers)), me.OtherAccounts, err)
 	}
 }
+
+// A record that cannot be read holds up its own merge and no other.
+func TestADamagedAccountHoldsUpNoOtherMerge(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := w.replica(t)
+	hong := c.mustLogin(t, "hong~1")
+	c.mustMerge(t, c.mustLogin(t, "ming~1").Tokens.AccessToken, "hong~2")
+	records, err := c.get(t.Context(), userKey(hong.User.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(t, records[0], map[string]string{"version": "edited by hand"})
+	li := c.mustLogin(t, "li~1")
+	c.mustMerge(t, c.mustLogin(t, "wang~1").Tokens.AccessToken, "li~2")
+	for range 3 {
+		if _, err := c.RunDueJobs(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.add(time.Hour)
+	}
+	if records, err = c.get(t.Context(), userKey(li.User.ID)); err != nil || records[0].Exists() {
+		t.Errorf("the merge of others is not finished: %v", err)
+	}
+}

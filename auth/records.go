@@ -232,8 +232,8 @@ func (r userRecord) signsIn(s sessionRecord) bool {
 }
 
 // over is the error of a session that signsIn does not let in.
-func (r userRecord) over() error {
-	if d := r.Deletion; d != nil && !d.Erasing {
+func (r userRecord) over(now time.Time) error {
+	if r.Deletion != nil && !r.Deletion.due(now) {
 		return fmt.Errorf("%w: %w", ErrUnauthenticated, ErrDeletionPending)
 	}
 	return fmt.Errorf("%w: the account was deleted or merged", ErrUnauthenticated)

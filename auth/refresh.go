@@ -59,7 +59,7 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 			return nil, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)
 		}
 		if !user.signsIn(session) { // which is nobody's business without a good token
-			return nil, user.over()
+			return nil, user.over(now)
 		}
 		var ops []drivers.Op
 		expires := record.Expires

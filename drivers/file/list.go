@@ -67,7 +67,8 @@ func (l *list) names(dir string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		segment, isFolder := strings.CutSuffix(e.Name(), folderMark)
-		if isFolder != e.IsDir() || drivers.CheckObjectKey(segment) != nil {
+		// A link, perhaps to a larger disk, may stand for a folder.
+		if isFolder && e.Type().IsRegular() || !isFolder && e.IsDir() || drivers.CheckObjectKey(segment) != nil {
 			continue // not ours, to be left alone: .tmp, .DS_Store, lost+found, backup
 		}
 		if isFolder {

@@ -110,6 +110,24 @@ func TestStrangeFiles(t *testing.T) {
 			t.Errorf("List yields %q, %v", info.Key, err)
 		}
 	}
+	// But a folder may lie elsewhere, behind a link.
+	if err := o.Put(t.Context(), "far/n", strings.NewReader(""), 0, "x"); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "far")
+	if err := errors.Join(os.Rename(filepath.Join(o.root, "far+"), elsewhere), os.Symlink(elsewhere, filepath.Join(o.root, "far+"))); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for info, err := range o.List(t.Context(), "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	if !slices.Equal(keys, []string{"far/n", "m"}) {
+		t.Errorf("List yields %v", keys)
+	}
 }
 
 // TestObjectSyncs: what Put and Delete say is done survives a power cut, and a disk that
