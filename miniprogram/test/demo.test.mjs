@@ -110,6 +110,44 @@ test('logging out, and in again', async () => {
   later.close();
 });
 
+test('the telephone number is that of who is signed in', async () => {
+  const device = telephone();
+  const { app, open } = launch(device, server.url);
+  const page = open('index');
+  const { id } = await until('a user', () => page.data.user);
+  await until('none', () => /手机号去绑定/.test(page.text));
+  await page.component.instance.bindPhone({ detail: {} });
+  await until('the number', () => /手机号138\*{4}\d{4}/.test(page.text));
+
+  // The account is deleted while the number is asked for; then there is a new one.
+  device.next('phone', { slow: 500 });
+  const late = page.component.instance.readPhone();
+  const data = open('data');
+  await data.component.instance.deleteAccount();
+  data.close();
+  await page.component.instance.refresh();
+  page.send('.button', 'tap');
+  assert.notEqual((await until('a user', () => page.data.user)).id, id);
+  await until('none', () => /手机号去绑定/.test(page.text));
+  await late;
+  assert.match(page.text, /手机号去绑定/);
+  await page.component.instance.bindPhone({ detail: {} });
+  await until('the number', () => /手机号138\*{4}\d{4}/.test(page.text));
+  page.close();
+
+  // Signed out, and in again after a restart.
+  await app.client.logout();
+  const later = launch(device, server.url).open('index');
+  device.next('phone', 'offline', 'offline', 'offline');
+  later.send('.button', 'tap');
+  await until('a user', () => later.data.user);
+  await until('no answer', () => !device.faults.phone.length);
+  assert.doesNotMatch(later.text, /去绑定/, 'nobody knows');
+  await later.component.instance.refresh();
+  await until('the number', () => /手机号138\*{4}\d{4}/.test(later.text));
+  later.close();
+});
+
 test('the list of devices', async () => {
   const device = telephone();
   const other = makeDevice({ person: device.person });

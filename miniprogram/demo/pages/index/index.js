@@ -21,7 +21,8 @@ Component({
     nickname: '',
     saving: false,
     uploading: 0,
-    phone: '',
+    /** @type {string | null} null：还不知道 */
+    phone: null,
     sandbox: !!config.sandboxPerson,
   },
 
@@ -52,13 +53,15 @@ Component({
 
     /** @param {import('../../miniprofile/index').Profile} user */
     show(user) {
-      this.setData({ user, signedOut: false, nickname: user.nickname || '' });
+      const same = this.data.user && this.data.user.id === user.id;
+      this.setData({ user, signedOut: false, nickname: user.nickname || '', phone: same ? this.data.phone : null });
     },
 
     async login() {
       wx.showLoading({ title: '正在登录', mask: true });
       try {
         this.show((await app.client.login()).user);
+        this.readPhone();
       } catch (error) {
         tell(error);
       } finally {
