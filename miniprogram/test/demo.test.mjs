@@ -10,6 +10,7 @@ import { makeDevice, photograph } from './wx.mjs';
 
 const server = await startServer();
 const ahead = await startAhead(server);
+const patient = await startServer({ MINIPROFILE_DELETION_DELAY: '24h' });
 let people = 0;
 const telephone = () => makeDevice({ person: `demo${process.pid}-${people++}`, files: new Map([['http://tmp/a.jpg', photograph]]) });
 
@@ -146,6 +147,73 @@ test('the telephone number is that of who is signed in', async () => {
   await later.component.instance.refresh();
   await until('the number', () => /手机号138\*{4}\d{4}/.test(later.text));
   later.close();
+});
+
+test('an account that waits for its deletion is restored only when the user says so', async () => {
+  const [device, other] = [telephone(), telephone()];
+  other.person = device.person;
+  let { app, open, seen } = launch(other, patient.url);
+  const { user: { id } } = await app.client.login();
+  ({ app, open, seen } = launch(device, patient.url));
+  const page = open('index');
+  await until('a user', () => page.data.user);
+
+  // It is deleted on this device.
+  const data = open('data');
+  await data.component.instance.deleteAccount();
+  data.close();
+  await page.component.instance.refresh();
+  seen.confirm = false;
+  await page.component.instance.login();
+  assert.match(seen.modals.pop(), /^恢复账号：/);
+  assert.match(page.text, /您已退出登录/);
+  page.close();
+
+  // The other device has its tokens still.
+  ({ app, open, seen } = launch(other, patient.url));
+  const elsewhere = open('index');
+  await until('the ways on', () => /账号已注销.*恢复账号退出$/.test(elsewhere.text.replace(/ ?正在使用沙箱.*/, '')));
+  assert.doesNotMatch(elsewhere.text, /重试|正在登录/);
+  seen.confirm = false;
+  elsewhere.send('.button', 'tap');
+  await until('the question', () => seen.modals.length);
+  assert.match(elsewhere.text, /账号已注销/);
+  elsewhere.send('.quiet', 'tap');
+  await until('out', () => /您已退出登录/.test(elsewhere.text));
+  elsewhere.close();
+
+  // It is asked after a restart too, and restored.
+  ({ app, open, seen } = launch(other, patient.url));
+  const again = open('index');
+  again.send('.button', 'tap');
+  assert.equal((await until('a user', () => again.data.user)).id, id);
+  assert.equal(seen.modals.length, 1);
+  again.close();
+
+  // Then there is nothing to ask about.
+  await app.client.logout();
+  const later = open('index');
+  later.send('.button', 'tap');
+  await until('a user', () => later.data.user);
+  assert.equal(seen.modals.length, 1);
+  later.close();
+});
+
+test('an account that is deleted elsewhere while its page is open', async () => {
+  const [device, other] = [telephone(), telephone()];
+  other.person = device.person;
+  const { app } = launch(other, patient.url);
+  await app.client.login();
+  const { open, seen } = launch(device, patient.url);
+  const page = open('index');
+  const { id } = await until('a user', () => page.data.user);
+  await app.client.query('mutation ($c: String!) { deleteAccount(input: { code: $c }) { erasedAt } }', { c: `${device.person}~deletes` });
+  page.send('.nick', 'submit', { value: { nickname: '小明' } });
+  await until('the ways on', () => /恢复账号/.test(page.text));
+  page.send('.button', 'tap');
+  assert.equal((await until('a user', () => page.data.user)).id, id);
+  assert.match(seen.modals[0], /^恢复账号：/);
+  page.close();
 });
 
 test('the list of devices', async () => {

@@ -37,8 +37,10 @@ Component({
         const { deleteAccount: { erasedAt } } = await app.client.query(operations.deleteAccount, { input: { code } });
         app.client.logout().catch(() => {}); // 会话已经没有了，这里忘掉令牌
         // 服务器可能留了反悔的时间：在那之前登录，账号就恢复了。
-        if (Date.parse(erasedAt) > Date.now() + 60000) wx.showToast({ title: `将在${when(erasedAt)}删除，之前登录可以恢复`, icon: 'none', duration: 3000 });
-        else wx.showToast({ title: '已注销', icon: 'success' });
+        if (Date.parse(erasedAt) > Date.now() + 60000) {
+          wx.setStorageSync('deleted', true); // 再登录时先问
+          wx.showToast({ title: `将在${when(erasedAt)}删除，之前登录可以恢复`, icon: 'none', duration: 3000 });
+        } else wx.showToast({ title: '已注销', icon: 'success' });
         wx.navigateBack({});
       } catch (error) {
         tell(error);

@@ -17,6 +17,8 @@ Component({
     /** @type {import('../../miniprofile/index').Profile | null} */
     user: null,
     signedOut: false,
+    /** 账号已经注销，还没有删除 */
+    deleted: false,
     error: '',
     nickname: '',
     saving: false,
@@ -32,13 +34,13 @@ Component({
 
   pageLifetimes: {
     // 从别的页面回来：可能已经退出，也可能换了人。
-    show() { if (this.data.user || this.data.signedOut) this.refresh(); },
+    show() { if (this.data.user || this.data.signedOut || this.data.deleted) this.refresh(); },
   },
 
   methods: {
     async refresh() {
       if (app.client.signedOut) {
-        this.setData({ user: null, signedOut: true, error: '' });
+        this.setData({ user: null, signedOut: true, deleted: false, error: '' });
         return;
       }
       this.setData({ error: '' });
@@ -46,21 +48,34 @@ Component({
         this.show(await app.client.me());
         this.readPhone();
       } catch (error) {
-        if (!this.data.user) this.setData({ error: say(error) });
-        else tell(error);
+        this.fail(error);
       }
+    },
+
+    /** @param {any} error */
+    fail(error) {
+      if (error.hint === 'DELETION_PENDING') this.setData({ user: null, deleted: true });
+      else if (this.data.user || this.data.signedOut || this.data.deleted) tell(error);
+      else this.setData({ error: say(error) });
     },
 
     /** @param {import('../../miniprofile/index').Profile} user */
     show(user) {
       const same = this.data.user && this.data.user.id === user.id;
-      this.setData({ user, signedOut: false, nickname: user.nickname || '', phone: same ? this.data.phone : null });
+      this.setData({ user, signedOut: false, deleted: false, nickname: user.nickname || '', phone: same ? this.data.phone : null });
     },
 
     async login() {
+      const { deleted } = this.data;
+      if (deleted || wx.getStorageSync('deleted')) {
+        // 登录会恢复还没有删除的账号，所以先问。
+        const { confirm } = await wx.showModal({ title: '恢复账号', content: '您已经注销了这个账号。如果还没有删除，登录之后它会恢复，注销也就取消了。', confirmText: '恢复' });
+        if (!confirm) return;
+      }
       wx.showLoading({ title: '正在登录', mask: true });
       try {
-        this.show((await app.client.login()).user);
+        this.show((await app.client.login({ fresh: deleted })).user);
+        wx.removeStorageSync('deleted');
         this.readPhone();
       } catch (error) {
         tell(error);
@@ -78,7 +93,7 @@ Component({
           onProgress: ({ progress }) => this.setData({ uploading: Math.max(1, progress) }),
         }));
       } catch (error) {
-        tell(error);
+        this.fail(error);
       } finally {
         this.setData({ uploading: 0 });
       }
@@ -94,7 +109,7 @@ Component({
         this.show(await app.client.updateProfile({ nickname: nickname || null }, { safe: true }));
         wx.showToast({ title: '已保存', icon: 'success' });
       } catch (error) {
-        tell(error);
+        this.fail(error);
       } finally {
         this.setData({ saving: false });
       }
@@ -115,7 +130,7 @@ Component({
         this.readPhone();
       } catch (error) {
         if (/** @type {any} */ (error).field !== 'move') {
-          tell(error);
+          this.fail(error);
           return;
         }
         const { confirm } = await wx.showModal({ title: say(error), content: '改绑之后，那个账号就不再有这个手机号。', confirmText: '改绑' });
@@ -136,9 +151,18 @@ Component({
 
     async logout() {
       const { confirm } = await wx.showModal({ title: '退出登录', content: '退出后，这台设备上的登录会马上失效。', confirmText: '退出', confirmColor: '#e5484d' });
-      if (!confirm) return;
-      this.setData({ user: null, signedOut: true });
+      if (confirm) this.leave();
+    },
+
+    /** 账号已经注销，不恢复。 */
+    leaveDeleted() {
+      wx.setStorageSync('deleted', true); // 以后登录要先问
+      this.leave();
+    },
+
+    leave() {
       app.client.logout().catch(() => {}); // 本机已经退出；没连上服务器也不要紧
+      this.refresh();
     },
   },
 });
