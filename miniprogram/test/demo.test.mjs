@@ -10,6 +10,7 @@ import { makeDevice, photograph } from './wx.mjs';
 
 const server = await startServer();
 const ahead = await startAhead(server);
+const strict = await startServer({ MINIPROFILE_REQUIRE_CONSENT: 'true' });
 const patient = await startServer({ MINIPROFILE_DELETION_DELAY: '24h' });
 let people = 0;
 const telephone = () => makeDevice({ person: `demo${process.pid}-${people++}`, files: new Map([['http://tmp/a.jpg', photograph]]) });
@@ -280,6 +281,39 @@ test('the privacy authorisation', async () => {
   privacy.instance.refuse();
   assert.deepEqual(answers, ['agree', 'disagree']);
   assert.doesNotMatch(page.text, /隐私保护提示/);
+  page.close();
+});
+
+test('a server that demands a consent gets it, whatever WeChat knows', async () => {
+  const device = telephone();
+  const { open, seen } = launch(device, strict.url);
+  const page = open('index');
+  await until('a user', () => page.data.user);
+  const sheet = async () => {
+    await until('the question', () => /隐私保护提示/.test(page.text));
+    assert.equal(page.component.dom.querySelector('[data-open-type=agreePrivacyAuthorization]'), null, 'a plain button: WeChat may have nothing to agree to');
+    return page.find('#privacy');
+  };
+
+  // Refused, the change is not made.
+  page.send('.nick', 'submit', { value: { nickname: '小明' } });
+  (await sheet()).instance.refuse();
+  await until('the reason', () => seen.toasts.includes('请先同意隐私政策'));
+
+  // Agreed, but the record is lost: the next time the question comes again.
+  device.next('recordConsent', 'offline', 'offline', 'offline');
+  page.send('.nick', 'submit', { value: { nickname: '小明' } });
+  (await sheet()).querySelector('.main').dispatchEvent('tap');
+  await until('the reason', () => seen.toasts.includes('网络不太好，请稍后再试'));
+  const bound = page.component.instance.bindPhone({ detail: {} });
+  (await sheet()).querySelector('.main').dispatchEvent('tap');
+  await bound;
+  await until('the number', () => /138\*{4}\d{4}/.test(page.text));
+  page.send('.nick', 'submit', { value: { nickname: '小明' } });
+  await until('the nickname', () => seen.toasts.includes('已保存'));
+  page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
+  await until('a picture', () => page.data.user.avatar);
+  assert.equal(device.count('recordConsent'), 1);
   page.close();
 });
 

@@ -84,14 +84,25 @@ Component({
       }
     },
 
+    /** 做一件可能要用户同意的事：服务器没有同意的记录时，问过再做一次。 @template T @param {() => Promise<T>} change */
+    async agreed(change) {
+      try {
+        return await change();
+      } catch (error) {
+        const asked = /** @type {any} */ (error).code === 'CONSENT_REQUIRED' && this.selectComponent('#privacy').ask();
+        if (!asked || !(await asked)) throw error;
+        return change();
+      }
+    },
+
     /** 微信给的是本机的临时文件，要马上传走。 @param {any} e */
     async chooseAvatar(e) {
       if (!this.data.user || this.data.uploading) return;
       this.setData({ uploading: 1 });
       try {
-        this.show(await app.client.setAvatar(e.detail.avatarUrl, {
+        this.show(await this.agreed(() => app.client.setAvatar(e.detail.avatarUrl, {
           onProgress: ({ progress }) => this.setData({ uploading: Math.max(1, progress) }),
-        }));
+        })));
       } catch (error) {
         this.fail(error);
       } finally {
@@ -106,7 +117,7 @@ Component({
       if (!user || nickname === (user.nickname || '') || this.data.saving) return;
       this.setData({ saving: true });
       try {
-        this.show(await app.client.updateProfile({ nickname: nickname || null }, { safe: true }));
+        this.show(await this.agreed(() => app.client.updateProfile({ nickname: nickname || null }, { safe: true })));
         wx.showToast({ title: '已保存', icon: 'success' });
       } catch (error) {
         this.fail(error);
@@ -125,7 +136,7 @@ Component({
     /** @param {string} code @param {boolean} move 从其他账号改绑过来 */
     async bind(code, move) {
       try {
-        await app.client.bindPhoneNumber({ code, move });
+        await this.agreed(() => app.client.bindPhoneNumber({ code, move }));
         this.setData({ phone: '已绑定' });
         this.readPhone();
       } catch (error) {
