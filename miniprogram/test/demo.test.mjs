@@ -284,6 +284,39 @@ test('the privacy authorisation', async () => {
   page.close();
 });
 
+test('the clipboard needs the privacy authorisation too', async () => {
+  const { app, open, seen } = launch(telephone(), server.url, { needPrivacy: true });
+  await app.client.login();
+  const index = open('index');
+  index.find('#privacy').instance.refuse();
+  const page = open('data');
+  assert.doesNotMatch(page.text, /隐私保护提示/, 'who has refused is not asked again before it is needed');
+  await page.component.instance.exportData();
+
+  // WeChat asks where the user looks, and refuses the copy with them.
+  const { warn } = console;
+  console.warn = () => {};
+  globalThis.wx.setClipboardData = ({ fail }) => seen.privacy(({ event }) => {
+    if (event === 'disagree') fail({ errMsg: 'setClipboardData:fail privacy permission is not authorized', errno: 104 });
+  });
+  page.send('.copy', 'tap');
+  await until('the question', () => /隐私保护提示/.test(page.text));
+  assert.doesNotMatch(index.text, /隐私保护提示/);
+  page.find('#privacy').instance.refuse();
+  console.warn = warn;
+  assert.deepEqual(seen.toasts, ['没有复制成功，可以长按文字来复制']);
+
+  // Back again, it asks there.
+  const answers = [];
+  seen.privacy((answer) => answers.push(answer.event));
+  page.close();
+  assert.deepEqual(answers, ['disagree'], 'who leaves has not agreed');
+  index.find('#privacy').triggerPageLifeTime('show'); // as WeChat does
+  seen.privacy(() => {});
+  assert.match(index.text, /隐私保护提示/);
+  index.close();
+});
+
 test('a server that demands a consent gets it, whatever WeChat knows', async () => {
   const device = telephone();
   const { open, seen } = launch(device, strict.url);

@@ -10,6 +10,9 @@ const waiting = [];
 let record;
 
 Component({
+  /** 是否一打开页面就问，不等用到的时候。 */
+  properties: { early: Boolean },
+
   data: { open: false, own: false, contract: '《用户隐私保护指引》' },
 
   lifetimes: {
@@ -17,18 +20,28 @@ Component({
       if (!wx.getPrivacySetting) return; // 基础库 2.32.3 之前没有
       wx.getPrivacySetting({
         success: (setting) => {
-          if (setting.needAuthorization) this.setData({ open: true, contract: setting.privacyContractName });
+          this.setData({ open: this.data.early && setting.needAuthorization, contract: setting.privacyContractName });
         },
       });
-      // 用到头像、昵称、手机号时，微信先问这里。
+      this.listen();
+    },
+    detached() { this.refuse(); }, // 没有回答就离开了
+  },
+
+  pageLifetimes: {
+    show() { this.listen(); }, // 从也有这个组件的页面回来：只有最后一次监听有效
+  },
+
+  methods: {
+    /** 用到头像、昵称、手机号、剪切板时，微信先问这里。 */
+    listen() {
+      if (!wx.onNeedPrivacyAuthorization) return;
       wx.onNeedPrivacyAuthorization((resolve) => {
         waiting.push(/** @type {any} */ (resolve));
         this.setData({ open: true, own: false });
       });
     },
-  },
 
-  methods: {
     /** 自己的服务器要用户的同意时，由页面来问。 @returns {Promise<boolean>} 同意了，并且留下了记录 */
     ask() {
       // 微信那边可能早已同意过，它的按钮就不一定有回音，所以用普通的按钮。

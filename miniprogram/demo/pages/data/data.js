@@ -23,7 +23,16 @@ Component({
       }
     },
 
-    copy() { wx.setClipboardData({ data: this.data.text }); },
+    /** 剪切板也要隐私授权；成功时微信自己会提示。 */
+    copy() {
+      wx.setClipboardData({
+        data: this.data.text,
+        fail: ({ errMsg }) => {
+          console.warn(errMsg);
+          wx.showToast({ title: '没有复制成功，可以长按文字来复制', icon: 'none', duration: 3000 });
+        },
+      });
+    },
 
     /** 注销要用新的 code 证明是本人。 */
     async deleteAccount() {
