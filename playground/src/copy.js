@@ -11,7 +11,7 @@ import { fill } from './placeholders.js'
 // that could hold a file, token is null unless it shall be shown, and say chooses
 // between an English and a Chinese comment.
 export const forms = [
-  { id: 'request', name: 'wx.request', write: wxRequest },
+  { id: 'request', name: 'wx.request', write: wxRequest, fits: (o) => !fileOf(o) }, // which would remove the picture
   { id: 'upload', name: 'wx.uploadFile', write: wxUploadFile, fits: ({ uploads }) => uploads.length > 0 },
   { id: 'client', name: 'client', write: client, fits: (o) => !fileOf(o) || only(o).name === 'updateProfile' },
   { id: 'curl', name: 'curl', write: curl },

@@ -241,6 +241,9 @@ test('a code that is a proof is got from wx.login, whatever form is copied', asy
 })
 
 test('a picture for what the client cannot send is not offered as its code', () => {
+  const request = forms.find(({ id }) => id === 'request')
+  assert.equal(request.fits({ query: '{ me { id } }', variables: undefined, uploads: [] }), true)
+  assert.equal(request.fits({ query: '', variables: { input: { avatar: null } }, uploads: ['variables.input.avatar'] }), false, 'it would remove the picture')
   const { fits } = forms.find(({ id }) => id === 'client')
   const query = 'mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { user { id } } }'
   const uploads = ['variables.input.avatar']
