@@ -80,7 +80,7 @@ func (p *plan) publicURL(at net.Addr) string {
 
 // checkSecrets refuses secrets that are too short, and none where the store makes none.
 func (s *settings) checkSecrets() error {
-	if at := scheme(s.Store); len(s.Secret) == 0 && at != "file" && at != "memory" {
+	if at := scheme(s.Store); len(s.Secret) == 0 && at != "file" && at != "memory" && checkURL(s.Store, stores) == nil {
 		return errors.New("is needed: 32 random characters or more, the same for all replicas; only a file: store makes its own. openssl rand -base64 32 gives one")
 	}
 	return checkLength(s.Secret)

@@ -78,6 +78,7 @@ func TestWrongSettings(t *testing.T) {
 		{"MINIPROFILE_AVATAR_URL=https://cdn.example.com", []string{"MINIPROFILE_AVATAR_URL: pictures in file:data are read through this server alone"}},
 		{"MINIPROFILE_OBJECTS=minio://h:9000/pictures?tls=maybe", []string{"MINIPROFILE_OBJECTS: ", `tls is "maybe"`}},
 		{"MINIPROFILE_STORE=file: MINIPROFILE_OBJECTS=minio://h MINIPROFILE_OLD_PICTURES=-1m", []string{"MINIPROFILE_STORE: ", "needs a path", "MINIPROFILE_OBJECTS: ", "want minio://", "MINIPROFILE_OLD_PICTURES: "}},
+		{"MINIPROFILE_STORE=/var/lib/miniprofile", []string{"miniprofile: error: MINIPROFILE_STORE: "}},
 		{"MINIPROFILE_STORE=nowhere:x", []string{"MINIPROFILE_STORE: ", "known are file, firestore, memory"}},
 		{"MINIPROFILE_STORE=firestore://demo-project MINIPROFILE_SECRET=0123456789abcdef0123456789abcdef " + realApp, []string{"MINIPROFILE_OBJECTS: is needed: firestore: holds no pictures"}},
 		{"MINIPROFILE_STORE=firestore://demo-project MINIPROFILE_OBJECTS=nowhere:x " + realApp, []string{"MINIPROFILE_SECRET: is needed", "MINIPROFILE_OBJECTS: ", "known are file, memory, minio"}},

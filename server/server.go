@@ -258,7 +258,7 @@ func (s *Server) release(x *exchange) {
 }
 
 // Health reports whether those ask at a route who watch over the server: they are
-// always answered, and nobody else is told of it.
+// always answered.
 func Health(route string) bool {
 	return route == "/healthz" || route == "/readyz" || route == "/version"
 }

@@ -139,8 +139,13 @@ func makeDB(dir string) error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	// Unlike a rename, a link never replaces what another process was faster to make.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+	// Unlike a rename, a link never replaces what another process was faster to make. Some
+	// file systems have none.
+	if err := os.Link(f.Name(), path); errors.Is(err, os.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		if err := os.Rename(f.Name(), path); err != nil {
+			return err
+		}
+	} else if err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	return syncFolder(dir, (*os.File).Sync)
