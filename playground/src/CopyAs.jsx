@@ -7,7 +7,7 @@ import { endpoint, session } from './session.js'
 import { useStore } from './store.js'
 import { useWords } from './words.js'
 
-// operation is {query, operationName, variables, uploads}, where uploads are the
+// operation is {query, operationName, variables, headers, uploads}, where uploads are the
 // places in the variables that could hold a file; without one there is nothing to show.
 export function CopyAs({ ref, operation }) {
   const { t, say } = useWords()

@@ -29,13 +29,15 @@ async function send({ query, operationName, variables }, headers, signal) {
   const operation = operationOf(query, operationName)
   const mutation = operation?.operation === 'mutation'
   const tab = chosen.tab()
+  const file = chosen.current()
+  const noFile = mutation && !file && chosen.wanted(variables)
   outcomes.set({ ...outcomes.get(), [tab]: undefined })
   // GraphiQL's operationName is that of the tab before for a moment.
   try {
     const result = await run({ query, operationName: operation?.name?.value, variables, mutation }, {
-      fields: operation ? fieldsOf(operation) : [], headers, file: chosen.current(), signal,
+      fields: operation ? fieldsOf(operation) : [], headers, file, signal,
     })
-    outcomes.set({ ...outcomes.get(), [tab]: result })
+    outcomes.set({ ...outcomes.get(), [tab]: { ...result, noFile } })
     return result.answer
   } catch (error) {
     if (!signal.aborted) outcomes.set({ ...outcomes.get(), [tab]: { answer: { errors: [{ extensions: { code: 'NETWORK' } }] } } })

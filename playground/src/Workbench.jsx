@@ -52,6 +52,15 @@ export function Workbench({ plugins }) {
   )
 }
 
+// objectOf is {value} of an editor's text, and null where that is no JSON object.
+const objectOf = (text) => {
+  try {
+    return { value: tryParseJSONC(text ?? '') }
+  } catch {
+    return null
+  }
+}
+
 // useOperation reads what the editors of the open tab say.
 function useOperation() {
   const { tabs, activeTabIndex, operationName, schema } = useGraphiQL(pick('tabs', 'activeTabIndex', 'operationName', 'schema'))
@@ -59,14 +68,11 @@ function useOperation() {
   const query = tab?.query ?? ''
   const operation = useMemo(() => operationOf(query, operationName), [query, operationName])
   const uploads = useMemo(() => (schema && operation ? uploadsOf(schema, operation) : []), [schema, operation])
-  const variables = useMemo(() => {
-    try {
-      return tryParseJSONC(tab?.variables ?? '')
-    } catch {
-      return undefined
-    }
-  }, [tab?.variables])
-  return useMemo(() => ({ tab, query, operation, uploads, variables, operationName: operation?.name?.value }), [tab, query, operation, uploads, variables])
+  const variables = useMemo(() => objectOf(tab?.variables), [tab?.variables])
+  const headers = useMemo(() => objectOf(tab?.headers), [tab?.headers])
+  return useMemo(() => ({
+    tab, query, operation, uploads, variables: variables?.value, headers: headers?.value, broken: !variables || !headers, operationName: operation?.name?.value,
+  }), [tab, query, operation, uploads, variables, headers])
 }
 
 // useWrappedLines shows long lines whole: comments, tokens, a narrow screen.
@@ -155,10 +161,10 @@ function Toolbar({ op }) {
       <FilePicker op={op} />
       <span className="space" />
       <button type="button" className="plain" title="Shift-Ctrl-P" onClick={prettifyEditors}><SparkIcon /><span>{t('prettify')}</span></button>
-      <button type="button" className="plain" data-test="copy-as" disabled={!op.operation} title={op.operation ? '' : t('noOperation')} onClick={() => dialog.current.showModal()}>
+      <button type="button" className="plain" data-test="copy-as" disabled={!op.operation || op.broken} title={!op.operation ? t('noOperation') : op.broken ? t('brokenJSON') : ''} onClick={() => dialog.current.showModal()}>
         <CopyIcon /><span>{t('copyAs')}…</span>
       </button>
-      <CopyAs ref={dialog} operation={op.operation && op} />
+      <CopyAs ref={dialog} operation={op.operation && !op.broken && op} />
     </div>
   )
 }
@@ -207,6 +213,7 @@ function Outcome() {
     <div className="outcome" data-test="outcome" role="status">
       <span className={code ? 'state bad' : 'state good'}>{code ?? result.status}</span>
       {result.took !== undefined && <span className="took">{Math.round(result.took)} ms</span>}
+      {result.noFile && !code && <span className="advice" data-test="no-file">{t('noFile')}</span>}
       {field && <code>{field}</code>}
       {code && <span className="advice">{adviceFor(hint ?? code, current)}{retryAfter ? ` (retryAfter ${retryAfter} s)` : ''}</span>}
       {requestId && <code className="took">{requestId}</code>}

@@ -5,15 +5,17 @@ import { fill } from './placeholders.js'
 
 // forms are the ways to write an operation down. Each takes
 //
-//	{url, query, operationName, variables, uploads, token, session, say}
+//	{url, query, operationName, variables, headers, uploads, token, session, say}
 //
 // where variables still have their placeholders, uploads are the places in them
-// that could hold a file, token is null unless it shall be shown, and say chooses
-// between an English and a Chinese comment.
+// that could hold a file, headers are those to send besides, token is null unless it shall be shown, and say chooses
+// between an English and a Chinese comment. With a file in the variables wx.request
+// does not fit: it would send the null that stands in its place, which removes it.
+// The client sends no headers but its own.
 export const forms = [
-  { id: 'request', name: 'wx.request', write: wxRequest, fits: (o) => !fileOf(o) }, // which would remove the picture
+  { id: 'request', name: 'wx.request', write: wxRequest, fits: (o) => !fileOf(o) },
   { id: 'upload', name: 'wx.uploadFile', write: wxUploadFile, fits: ({ uploads }) => uploads.length > 0 },
-  { id: 'client', name: 'client', write: client, fits: (o) => !fileOf(o) || only(o).name === 'updateProfile' },
+  { id: 'client', name: 'client', write: client, fits: (o) => headersOf(o).length === 0 && (!fileOf(o) || only(o).name === 'updateProfile') },
   { id: 'curl', name: 'curl', write: curl },
 ]
 
@@ -21,7 +23,7 @@ function wxRequest(o) {
   const indent = needsCode(o) ? '  ' : ''
   const request = `wx.request({
   url: ${quoted(o.url)},
-  method: 'POST',${authorization(o)}
+  method: 'POST',${header(o)}
   data: {
     query: ${template(o, '    ')},${variablesOf(o, '    ')}
   },
@@ -42,7 +44,7 @@ function wxUploadFile(o) {
   const upload = `wx.uploadFile({
   url: ${quoted(o.url)},
   filePath, // ${o.say('or what open-type="chooseAvatar" gave', '也可以是 open-type="chooseAvatar" 给的路径')}
-  name: 'picture',${authorization(o)}
+  name: 'picture',${header(o)}
   formData: {
     operations: JSON.stringify({
       query: ${template(o, '      ')},${variablesOf(o, '      ')}
@@ -69,7 +71,12 @@ function client(o) {
   const options = { url: o.url, ...(appId && { appId }), ...(device && device !== 'playground' && { device }) }
   const [own, remark] = ownCall(o) ?? []
   const call = own ?? `client.query(${template({ ...o, query: alone(o) }, '')}${o.variables ? `, ${literal(o.variables, '')}` : ''})`
-  const end = `${remark ? ` // ${remark}\n  ` : ''}.then(console.log, (error) => console.error(error.code, error.requestId))`
+  const left = fieldsOf(operationOf(o.query, o.operationName)).includes('deleteAccount')
+    ? `
+  // ${o.say('the account is gone: without this, the next call would log in again', '账号已注销：不退出的话，下一次调用会重新登录')}
+  .then((data) => client.logout().then(() => data))
+  ` : ''
+  const end = `${left}${remark ? ` // ${remark}\n  ` : ''}.then(console.log, (error) => console.error(error.code, error.requestId))`
   return `// ${o.say('miniprogram/client/lib, copied into your mini program as miniprofile', '把 miniprogram/client/lib 复制到你的小程序里，命名为 miniprofile')}
 const { createClient } = require('./miniprofile/index')
 
@@ -91,7 +98,7 @@ function ownCall(o) {
       return [`client.logout(${Object.keys(input).length ? literal(input, '') : ''})`]
     case 'bindPhoneNumber':
       if (typeof input.code !== 'string') return [`client.bindPhoneNumber(${literal(input, '')})`]
-      return [`client.bindPhoneNumber(${Object.keys(input).length === 1 ? 'e.detail.code' : literal({ ...input, code: '{{phoneCode}}' }, '')})`, o.say('of the phone button', '手机号按钮的事件')]
+      return [`client.bindPhoneNumber(${Object.keys(input).length === 1 ? 'e.detail.code' : literal({ ...input, code: 'CODE_OF_PHONE_BUTTON' }, '')})`, o.say('of the phone button', '手机号按钮的事件')]
     case 'updateProfile':
       if (!fileOf(o)) return undefined
       return [
@@ -118,7 +125,8 @@ function curl(o) {
   if (refreshes && o.token && o.session?.refreshToken) lines.push(`REFRESH_TOKEN=${o.session.refreshToken}`)
   const parts = [`curl -s ${o.url}`]
   if (needsToken(o)) parts.push('-H "Authorization: Bearer $TOKEN"')
-  const text = `'${JSON.stringify(body).replaceAll("'", String.raw`'\''`).replaceAll('{{refreshToken}}', `'"$REFRESH_TOKEN"'`)}'`
+  for (const [name, value] of headersOf(o)) parts.push(`-H '${inShell(`${name}: ${value}`)}'`)
+  const text = `'${inShell(JSON.stringify(body)).replaceAll('{{refreshToken}}', `'"$REFRESH_TOKEN"'`)}'`
   if (fileOf(o)) {
     parts.push(`--form-string operations=${text}`, `--form-string map='{"picture":["${fileOf(o)}"]}'`, '-F picture=@photo.jpg')
   } else {
@@ -127,6 +135,12 @@ function curl(o) {
   lines.push(parts.join(' \\\n  '))
   return `${lines.join('\n')}\n`
 }
+
+const inShell = (text) => text.replaceAll("'", String.raw`'\''`)
+
+// headersOf are the headers to send besides. An Authorization is a token like that
+// of the session: it is the copy's own to place, and not to be shown unasked.
+const headersOf = ({ headers }) => Object.entries(headers ?? {}).filter(([name]) => name.toLowerCase() !== 'authorization')
 
 // fileOf is the place where the variables say that a file goes.
 const fileOf = (o) => o.uploads.find((path) => holds({ ...o.variables }, path))
@@ -157,18 +171,25 @@ const variablesOf = (o, indent) => {
 // What makes or renews a session needs no token.
 const needsToken = (o) => fieldsOf(operationOf(o.query, o.operationName)).some((f) => f !== 'login' && f !== 'refreshSession')
 
-const authorization = (o) => {
-  if (!needsToken(o)) return ''
+const header = (o) => {
   const token = o.token ? quoted(`Bearer ${o.token}`) : "`Bearer ${wx.getStorageSync('accessToken')}`"
-  return `\n  header: { Authorization: ${token} },`
+  const fields = headersOf(o).map(([name, value]) => `${keyOf(name)}: ${quoted(String(value))}`)
+  if (needsToken(o)) fields.unshift(`Authorization: ${token}`)
+  return fields.length ? `\n  header: { ${fields.join(', ')} },` : ''
 }
 
-// A code of the sandbox stands for one of wx.login.
+// A code of the sandbox stands for one of wx.login, or of the phone button.
 const isCode = (text) => text === 'CODE_OF_WX_LOGIN' || /^(\{\{person\}\}|[\w-]+)~.*\{\{nonce\}\}$/.test(text) && !text.startsWith('phone~')
 
-const needsCode = (o) => JSON.stringify(o.variables ?? null, (_, value) => (typeof value === 'string' && isCode(value) ? '\u0000' : value)).includes('\\u0000')
+const isPhoneCode = (text) => text === 'CODE_OF_PHONE_BUTTON' || /^phone~[^~]*~/.test(text)
 
-const withCode = (o, call, indent) => (needsCode(o) ? `wx.login({
+const some = (value, is) => (typeof value === 'string' ? is(value) : value !== null && typeof value === 'object' && Object.values(value).some((v) => some(v, is)))
+
+const needsCode = (o) => some(o.variables, isCode)
+
+const withCode = (o, call, indent) => (some(o.variables, isPhoneCode)
+  ? `// ${o.say('e is the event of', 'e 是这个按钮的事件：')} <button open-type="getPhoneNumber" bindgetphonenumber="…">\n` : '')
+  + (needsCode(o) ? `wx.login({
   success: ({ code }) => ${shifted(call, indent)},
 })
 ` : `${call}\n`)
@@ -177,11 +198,13 @@ const shifted = (text, indent) => text.replaceAll('\n', `\n${indent}`)
 
 const quoted = (text) => `'${JSON.stringify(text).slice(1, -1).replaceAll(String.raw`\"`, '"').replaceAll("'", String.raw`\'`)}'`
 
+const keyOf = (name) => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : quoted(name))
+
 // literal writes a value, which may have a name, as JavaScript.
 function literal(value, indent, name) {
   if (typeof value === 'string') {
     if (isCode(value)) return 'code'
-    if (value === '{{phoneCode}}') return 'e.detail.code'
+    if (isPhoneCode(value)) return 'e.detail.code'
     if (value === '{{filePath}}') return 'filePath'
     if (name === 'device' && value === 'playground') return 'wx.getDeviceInfo().model'
     if (value === '{{requestId}}' || value === '{{nonce}}') return 'Math.random().toString(36).slice(2) + Date.now().toString(36)'
@@ -192,7 +215,7 @@ function literal(value, indent, name) {
   const array = Array.isArray(value)
   const parts = array ? value.map((v) => literal(v, `${indent}  `)) : Object.entries(value).map(([own, v]) => {
     const text = literal(v, `${indent}  `, own)
-    const key = /^[A-Za-z_$][\w$]*$/.test(own) ? own : quoted(own)
+    const key = keyOf(own)
     return key === text ? key : `${key}: ${text}`
   })
   const [open, close] = array ? '[]' : '{}'

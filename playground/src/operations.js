@@ -1,6 +1,8 @@
 // The operations that are ready to run. Each is shown where the server's schema
 // has what it asks for, so those of a younger server appear by themselves.
-import { getNamedType, isEnumType, isInputObjectType, isLeafType, isNonNullType, isObjectType, parse, validate } from 'graphql'
+import {
+  getNamedType, getNullableType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, isObjectType, parse, validate,
+} from 'graphql'
 
 const tokens = `tokens {
       accessToken
@@ -86,8 +88,8 @@ const ready = [
   },
   {
     en: 'Phone number', zh: '手机号', mutation: 'bindPhoneNumber',
-    comment: ['绑定手机号：用手机号按钮给的 code。沙箱里 code 写作 phone~号码~NONCE。', 'Bind the phone number with the code of the phone button. In the sandbox a code is phone~NUMBER~NONCE.'],
-    samples: { code: ({ apps }) => (apps.length ? 'phone~13800138000~{{nonce}}' : 'CODE_OF_PHONE_BUTTON') },
+    comment: ['绑定手机号：用手机号按钮给的 code。沙箱里 code 写作 phone~号码~NONCE，{{phone}} 因人而异。', 'Bind the phone number with the code of the phone button. In the sandbox a code is phone~NUMBER~NONCE; {{phone}} is another for each person.'],
+    samples: { code: ({ apps }) => (apps.length ? 'phone~{{phone}}~{{nonce}}' : 'CODE_OF_PHONE_BUTTON') },
   },
   {
     en: 'Import from WeChat', zh: '导入微信资料', mutation: 'importWeChatProfile',
@@ -187,12 +189,15 @@ function query(schema, { user: name }) {
   return { document: `query ${capital(name)} {\n  me {\n    ${name}${selection(field.type, 2, '    ')}\n  }\n}` }
 }
 
+// user are the fields of a user that a mutation shows: what it may have changed, and
+// nothing that is dear to read, as export is.
+const user = ['id', 'version', 'nickname', 'gender', 'region { country province city }', 'phone { countryCode number }']
+
 // selection selects the plain fields of a type, and of those within it.
 function selection(type, depth, indent) {
   const named = getNamedType(type)
   if (!isObjectType(named)) return ''
-  if (named.name === 'User') return ' { id version nickname phone { countryCode number } }' // export alone reads a thousand records
-  const lines = Object.values(named.getFields()).flatMap((field) => {
+  const lines = named.name === 'User' ? user : Object.values(named.getFields()).flatMap((field) => {
     if (field.args.some((a) => isNonNullType(a.type) && a.defaultValue === undefined)) return []
     if (isLeafType(getNamedType(field.type))) return [field.name]
     if (depth <= 1) return []
@@ -210,14 +215,16 @@ function sample(type, samples, settings) {
     if (given) return [[field.name, given(settings)]]
     if (!isNonNullType(field.type) || field.defaultValue !== undefined) return []
     const named = getNamedType(field.type)
-    if (isInputObjectType(named)) return [[field.name, sample(named, samples, settings)]]
-    if (isEnumType(named)) return [[field.name, named.getValues()[0].name]]
-    return [[field.name, { Boolean: true, Int: 1, Float: 1 }[named.name] ?? '…']]
+    const one = isInputObjectType(named) ? sample(named, samples, settings)
+      : isEnumType(named) ? named.getValues()[0].name
+        : { Boolean: true, Int: 1, Float: 1 }[named.name] ?? '…'
+    return [[field.name, isListType(getNullableType(field.type)) ? [one] : one]]
   })
   return Object.fromEntries(entries)
 }
 
 const common = {
   code: ({ apps }) => (apps.length ? '{{person}}~{{nonce}}' : 'CODE_OF_WX_LOGIN'),
+  purpose: () => '在评论中显示昵称',
   policyVersion: () => '2026-11-01',
 }

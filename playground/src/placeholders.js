@@ -9,9 +9,17 @@ export const sandboxCode = (person) => `${person}~${nonce()}`
 
 export const defaultPerson = 'ming'
 
+// phone is a number that is a person's own: a number belongs to one account.
+function phone(session) {
+  const person = session?.person ?? session?.user?.id ?? defaultPerson
+  const hash = [...person].reduce((sum, letter) => (Math.imul(sum, 31) + letter.codePointAt(0)) >>> 0, 7)
+  return `138${String(hash % 1e8).padStart(8, '0')}`
+}
+
 const values = {
   nonce,
   requestId: nonce,
+  phone,
   person: (session) => session?.person ?? defaultPerson,
   refreshToken: (session) => session?.refreshToken ?? '',
 }

@@ -1,4 +1,5 @@
 // The files that were chosen for variables, by tab and path.
+import { holds } from './document.js'
 import { createStore } from './store.js'
 
 const files = createStore({})
@@ -14,6 +15,9 @@ export const chosen = {
   // follow notes which tab is open and where its operation takes a file.
   follow(tab, path) { active = { tab, path } },
   tab: () => active.tab,
+  // wanted tells whether variables have a place for the open tab's file. Without one
+  // null goes there, which removes what is there.
+  wanted: (variables) => Boolean(active.path) && holds({ ...variables }, active.path),
   // current is the file for the open tab's operation, as {path, file}, if there is one.
   current() {
     const file = active.path && files.get()[this.key(active.tab, active.path)]

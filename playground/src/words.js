@@ -27,7 +27,7 @@ const words = {
   tokenHint: ['Kept in this tab only.', '只保存在当前标签页。'],
   useToken: ['Use it', '使用'],
   operations: ['Operations', '常用操作'],
-  operationsHint: ['Ready to run. Each opens in a tab.', '点击即可在新标签页中打开并运行。'],
+  operationsHint: ['Each opens in a tab; then press Run.', '点击后在标签页中打开，再点“运行”。'],
   docs: ['Docs', '文档'],
   explorer: ['Explorer', '字段浏览器'],
   history: ['History', '历史'],
@@ -56,6 +56,8 @@ const words = {
   system: ['As the system', '跟随系统'],
   theme: ['Theme', '主题'],
   failed: ['The server cannot be reached. Is it running?', '连接不上服务器。它在运行吗？'],
+  brokenJSON: ['Variables or headers are not JSON.', '变量或请求头不是合法的 JSON。'],
+  noFile: ['No picture was chosen: null was sent, which removes the one that was there.', '没有选择图片：发送的是 null，原有头像已移除。'],
   noOperation: ['Write an operation first.', '请先写一个操作。'],
 }
 

@@ -11,6 +11,7 @@ import { operationsFor } from '../src/operations.js'
 import { local } from '../src/outcome.js'
 import { fill } from '../src/placeholders.js'
 import { stoppable } from '../src/stoppable.js'
+import { chosen } from '../src/uploads.js'
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 const requireClient = createRequire(import.meta.url)
@@ -53,7 +54,7 @@ test('the operations that a server can do are ready, valid, and explained twice'
 test('what is made for a younger schema can be run', () => {
   const named = (name) => operationsFor(younger, sandbox).find(({ en }) => en === name)
   if (!has('Mutation', 'bindPhoneNumber')) {
-    assert.deepEqual(JSON.parse(named('Phone number').variables), { input: { code: 'phone~13800138000~{{nonce}}', move: true } })
+    assert.deepEqual(JSON.parse(named('Phone number').variables), { input: { code: 'phone~{{phone}}~{{nonce}}', move: true } })
   }
   if (!has('Mutation', 'recordConsent')) {
     assert.deepEqual(JSON.parse(named('Record consent').variables).input.scope, 'PROFILE')
@@ -141,12 +142,14 @@ test('an operation is written down so that no text breaks out of it', () => {
 })
 
 // carryOut runs copied code with the client that is published, signed in, and
-// returns what it makes the client with, and the operation that reaches the server.
+// returns what it makes the client with, the first operation that reaches
+// the server, and the names of all.
 async function carryOut(code) {
-  let made, sent
-  const answer = ({ query, variables }, success) => {
+  let made
+  const all = []
+  const answer = ({ query, variables }, success, header) => {
     const name = operationOf(query).selectionSet.selections[0].name.value
-    if (name !== 'createAvatarUpload') sent = { name, query, input: variables?.input }
+    if (name !== 'createAvatarUpload') all.push({ name, query, input: variables?.input, header })
     setImmediate(success, { statusCode: 200, data: JSON.stringify({ data: { [name]: { ended: 1, user: { id: 'x' } } } }) })
   }
   let codes = 0
@@ -154,13 +157,13 @@ async function carryOut(code) {
     login: ({ success }) => setImmediate(success, { code: `code-${++codes}` }),
     getDeviceInfo: () => ({ model: 'iPhone 17' }),
     getStorageSync: () => '{"access":"a","refresh":"r"}', setStorageSync() {}, removeStorageSync() {},
-    request: ({ data, success }) => answer(typeof data === 'string' ? JSON.parse(data) : data, success),
-    uploadFile: ({ formData, filePath, success }) => {
+    request: ({ data, success, header }) => answer(typeof data === 'string' ? JSON.parse(data) : data, success, header),
+    uploadFile: ({ formData, filePath, success, header }) => {
       const operation = JSON.parse(formData.operations)
       const [path] = Object.values(JSON.parse(formData.map))[0]
       assert.ok(holds(operation.variables, path), path)
       operation.variables.input.avatar = filePath
-      answer(operation, success)
+      answer(operation, success, header)
     },
     chooseMedia: ({ success }) => setImmediate(success, { tempFiles: [{ tempFilePath: 'wxfile://photo' }] }),
   }
@@ -170,10 +173,10 @@ async function carryOut(code) {
     const say = { log: resolve, error: (...what) => reject(new Error(what.join(' '))) }
     new Function('wx', 'require', 'console', 'e', 'filePath', code)(wx, mine, say, { detail: { code: 'of-the-button' } }, 'wxfile://photo')
   })
-  return { made, sent }
+  return { made, sent: all[0], all: all.map(({ name }) => name) }
 }
 
-const english = { url: 'http://x/graphql', uploads: [], token: null, session: null, say: (en) => en }
+const english = { url: 'http://x/graphql', headers: undefined, uploads: [], token: null, session: null, say: (en) => en }
 const written = (id, operation) => forms.find((form) => form.id === id).write({ ...english, ...operation })
 const inputOf = (name, type, selection, input) => ({ query: `mutation($input: ${type}) { ${name}(input: $input) { ${selection} } }`, variables: { input } })
 
@@ -250,6 +253,74 @@ test('a picture for what the client cannot send is not offered as its code', () 
   assert.ok(fits({ query, variables: { input: { avatar: null } }, uploads }))
   assert.ok(fits({ query, variables: { input: { nickname: 'x' } }, uploads }))
   assert.ok(!fits({ query: query.replace('} }', '} } logout { ended }'), variables: { input: { avatar: null } }, uploads }))
+})
+
+// readyToCopy is an operation that is ready, as forms take it.
+const readyToCopy = (named) => {
+  const { query, variables } = operationsFor(schema, sandbox).find(({ en }) => en === named)
+  const operation = operationOf(query)
+  return { ...english, query, operationName: operation.name.value, variables: variables && JSON.parse(variables), uploads: uploadsOf(schema, operation) }
+}
+
+test('what sets the picture is not offered as code that removes it', () => {
+  const operation = readyToCopy('Set the picture')
+  const fitting = forms.filter(({ fits }) => !fits || fits(operation)).map(({ id }) => id)
+  assert.deepEqual(fitting, ['upload', 'client', 'curl'])
+  assert.ok(forms.find(({ id }) => id === 'request').fits(readyToCopy('Set the nickname')))
+})
+
+test('a place for a file that is not there is known', () => {
+  chosen.follow('tab', 'variables.input.avatar')
+  assert.ok(chosen.wanted({ input: { avatar: null } }))
+  assert.ok(!chosen.wanted({ input: { nickname: 'x' } }))
+  assert.ok(!chosen.wanted(undefined))
+  chosen.follow('tab', undefined)
+  assert.ok(!chosen.wanted({ input: { avatar: null } }))
+})
+
+test('what is ready shows what it is about, and reads no more', () => {
+  const named = (name) => operationsFor(schema, sandbox).find(({ en }) => en === name)
+  assert.match(named('Phone number').query, /phone \{ countryCode number \}/)
+  for (const { en, query } of operationsFor(schema, sandbox)) if (en !== 'Export my data') assert.doesNotMatch(query, /\bexport\b/, en)
+  const { consent } = JSON.parse(named('Record consent').variables).input
+  assert.deepEqual(consent.scopes, ['NICKNAME'])
+  assert.doesNotMatch(consent.purpose, /…/)
+  assert.deepEqual(JSON.parse(named('Withdraw consent').variables).input.scopes, ['NICKNAME'])
+})
+
+test('each person has a phone number of their own, which is always the same', () => {
+  const { code } = readyToCopy('Phone number').variables.input
+  const number = (session) => fill(code, session).split('~')[1]
+  const numbers = ['ming', 'hong', 'alice', 'alice-nounion', 'bob'].map((person) => number({ person }))
+  assert.equal(new Set(numbers).size, numbers.length)
+  for (const one of numbers) assert.match(one, /^138\d{8}$/)
+  assert.equal(number({ person: 'ming' }), numbers[0])
+  assert.notEqual(number({ user: { id: 'x' } }), number({ user: { id: 'y' } }))
+})
+
+test('a phone code of the sandbox stands for that of the button', async () => {
+  for (const id of ['request', 'client']) {
+    const { sent } = await carryOut(written(id, readyToCopy('Phone number')))
+    assert.equal(sent.input.code, 'of-the-button', id)
+  }
+  assert.match(written('curl', readyToCopy('Phone number')), /phone~138\d{8}~[0-9a-f]{24}/)
+})
+
+test('the client is signed out of an account that is deleted', async () => {
+  const { all } = await carryOut(written('client', readyToCopy('Delete the account')))
+  assert.deepEqual(all, ['deleteAccount', 'logout'])
+})
+
+test('headers are copied, but for a token that was not asked for', async () => {
+  const headers = { 'X-Mine': "it's 1", 'x-number': 2, authorization: 'Bearer secret' }
+  const operation = { ...readyToCopy('Who am I'), headers }
+  const { sent } = await carryOut(written('request', operation))
+  assert.deepEqual(sent.header, { Authorization: 'Bearer {"access":"a","refresh":"r"}', 'X-Mine': "it's 1", 'x-number': '2' })
+  const picture = { ...readyToCopy('Set the picture'), headers }
+  assert.equal((await carryOut(written('upload', picture))).sent.header['X-Mine'], "it's 1")
+  assert.match(written('curl', operation), /\n {2}-H 'X-Mine: it'\\''s 1' \\\n {2}-H 'x-number: 2'/)
+  assert.ok(!forms.find(({ id }) => id === 'client').fits(operation), 'the client sends no such header')
+  for (const { id, write } of forms) assert.doesNotMatch(write(id === 'upload' ? picture : operation), /secret/, id)
 })
 
 test('curl and wx.uploadFile send what the page would', async () => {
