@@ -55,12 +55,39 @@ function Theme() {
   )
 }
 
+// useSaid is a word about what was just done, for as long as it takes to read it, and
+// what says it.
+function useSaid() {
+  const [said, say] = useState(null)
+  useEffect(() => {
+    if (!said) return undefined
+    const timer = setTimeout(() => say(null), 5000)
+    return () => clearTimeout(timer)
+  }, [said])
+  return [said, say]
+}
+
+// useFocusKept gives the place in which the focus stays when somebody signs in or
+// out: the button that had it is gone then.
+function useFocusKept(signedIn) {
+  const place = useRef(null)
+  const before = useRef(signedIn)
+  useEffect(() => {
+    if (before.current === signedIn) return
+    before.current = signedIn
+    if (document.activeElement === document.body) place.current.querySelector('button, input')?.focus()
+  }, [signedIn])
+  return place
+}
+
 function Who({ settings, sandbox }) {
   const { t, current } = useWords()
   const who = useStore(session)
   const problem = useStore(notice)
   const dialog = useRef(null)
   const [busy, setBusy] = useState(null)
+  const [said, say] = useSaid()
+  const place = useFocusKept(Boolean(who))
   const as = async (person, app) => {
     setBusy(person)
     const done = await signIn(person, app ?? (settings.apps.length > 1 ? settings.apps[0] : undefined))
@@ -68,8 +95,8 @@ function Who({ settings, sandbox }) {
     return done
   }
   return (
-    <div className="who">
-      {who ? <Account who={who} onOther={sandbox ? () => dialog.current.showModal() : undefined} />
+    <div className="who" ref={place}>
+      {who ? <Account who={who} say={say} onOther={sandbox ? () => dialog.current.showModal() : undefined} />
         : sandbox ? (
           <div className="persons">
             <span className="label">{t('signInAs')}</span>
@@ -82,6 +109,7 @@ function Who({ settings, sandbox }) {
           </div>
         ) : <Token />}
       {problem && !who && <p className="problem" role="alert"><code>{problem.code}</code> {adviceFor(problem.code, current)}</p>}
+      <p className="said" role="status">{who && said && t(said)}</p>
       {sandbox && <SignIn ref={dialog} settings={settings} busy={busy} as={as} />}
     </div>
   )
@@ -102,8 +130,14 @@ function Token() {
   )
 }
 
-function Account({ who, onOther }) {
+function Account({ who, say, onOther }) {
   const { t } = useWords()
+  const renew = async () => {
+    const done = await refresh().catch(() => false)
+    if (session.get()) say(done ? 'refreshed' : 'notRefreshed')
+    else notice.set({ code: 'UNAUTHENTICATED' })
+  }
+  const copyToken = async () => say(await writeClipboard(who.accessToken) ? 'tokenCopied' : 'notCopied')
   const picture = who.user?.avatar && local(who.user.avatar.url)
   const name = who.user?.nickname ?? people.find(({ id }) => id === who.person)?.name ?? who.person ?? who.user?.id?.slice(0, 8) ?? '…'
   return (
@@ -116,8 +150,8 @@ function Account({ who, onOther }) {
       </DropdownMenu.Button>
       <DropdownMenu.Content align="end">
         {onOther && <DropdownMenu.Item onSelect={onOther}>{t('otherPerson')}…</DropdownMenu.Item>}
-        {who.refreshToken && <DropdownMenu.Item onSelect={() => refresh()}>{t('refreshNow')}</DropdownMenu.Item>}
-        <DropdownMenu.Item onSelect={() => writeClipboard(who.accessToken)}>{t('copyToken')}</DropdownMenu.Item>
+        {who.refreshToken && <DropdownMenu.Item onSelect={renew} data-test="refresh">{t('refreshNow')}</DropdownMenu.Item>}
+        <DropdownMenu.Item onSelect={copyToken} data-test="copy-token">{t('copyToken')}</DropdownMenu.Item>
         <DropdownMenu.Item onSelect={signOut} data-test="sign-out">{t('signOut')}</DropdownMenu.Item>
       </DropdownMenu.Content>
     </DropdownMenu>

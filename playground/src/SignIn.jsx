@@ -28,12 +28,17 @@ export function SignIn({ ref, settings, busy, as }) {
   const become = async (person) => {
     if (await as(person, settings.apps.length > 1 ? app : undefined)) close()
   }
+  const closed = () => {
+    notice.set(null)
+    // What opened the dialog is gone where somebody has signed in.
+    if (document.activeElement === document.body) document.querySelector('.who button')?.focus()
+  }
   const submit = (event) => {
     event.preventDefault()
     become(new FormData(event.target).get('person'))
   }
   return (
-    <dialog ref={ref} className="graphiql-dialog sheet sign-in" aria-label={t('chooseWho')} onClose={() => notice.set(null)} onClick={(event) => event.target === ref.current && close()}>
+    <dialog ref={ref} className="graphiql-dialog sheet sign-in" aria-label={t('chooseWho')} onClose={closed} onClick={(event) => event.target === ref.current && close()}>
       <header><h2>{t('chooseWho')}</h2><button type="button" className="quiet" aria-label={t('close')} onClick={close}><CloseIcon /></button></header>
       <p className="hint">{t('sandboxHint')}</p>
       {settings.apps.length > 1 && (

@@ -3,6 +3,7 @@ import {
   HeaderEditor, pick, PlusIcon, QueryEditor, ResponseEditor, Spinner, Tab, Tabs, Tooltip, tryParseJSONC, useDragResize,
   useGraphiQL, useGraphiQLActions, useMonaco, VariableEditor,
 } from '@graphiql/react'
+import { TabFocus } from 'monaco-editor/esm/vs/editor/browser/config/tabFocus.js'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { adviceFor } from './advice.js'
 import { CopyAs } from './CopyAs.jsx'
@@ -75,12 +76,23 @@ function useOperation() {
   }), [tab, query, operation, uploads, variables, headers])
 }
 
-// useWrappedLines shows long lines whole: comments, tokens, a narrow screen.
-function useWrappedLines() {
-  const editors = useGraphiQL(pick('queryEditor', 'variableEditor', 'headerEditor', 'responseEditor'))
+// In an editor that takes the Tab key a keyboard is caught. Monaco 0.52 has an option
+// tabFocusMode for it, which does nothing.
+TabFocus.setTabFocusMode(true)
+
+// useEditors shows long lines whole, as comments and tokens are, and gives the editors
+// names.
+function useEditors() {
+  const { t } = useWords()
+  const { queryEditor, variableEditor, headerEditor, responseEditor } = useGraphiQL(pick('queryEditor', 'variableEditor', 'headerEditor', 'responseEditor'))
   useEffect(() => {
-    for (const editor of Object.values(editors)) editor?.updateOptions({ wordWrap: 'on', wrappingIndent: 'indent', wordBreak: 'normal' })
-  }, [editors])
+    for (const editor of [queryEditor, variableEditor, headerEditor, responseEditor]) {
+      editor?.updateOptions({ wordWrap: 'on', wrappingIndent: 'indent', wordBreak: 'normal' })
+    }
+    for (const [editor, name] of [[queryEditor, 'operation'], [variableEditor, 'variables'], [headerEditor, 'headers']]) {
+      editor?.updateOptions({ ariaLabel: `${t(name)}. ${t('leaveEditor')}` })
+    }
+  }, [queryEditor, variableEditor, headerEditor, responseEditor, t])
 }
 
 function Desk({ pane, setPane }) {
@@ -93,7 +105,7 @@ function Desk({ pane, setPane }) {
   const across = useDragResize({ direction: 'horizontal', storageKey: 'miniprofileAcross', defaultSizeRelation: 1.05 })
   const down = useDragResize({ direction: 'vertical', storageKey: 'miniprofileDown', defaultSizeRelation: 2, sizeThresholdSecond: 60 })
   const op = useOperation()
-  useWrappedLines()
+  useEditors()
   const isFetching = useGraphiQL((state) => state.isFetching)
   useEffect(() => { if (isFetching) setPane('response') }, [isFetching, setPane])
   useEffect(() => { openIndex.set(activeTabIndex) }, [activeTabIndex])
@@ -169,6 +181,29 @@ function Toolbar({ op }) {
   )
 }
 
+// useDroppedFile takes a file that is dropped anywhere on the page. Where none is
+// wanted it is dropped in vain: the browser would leave the page for it.
+function useDroppedFile(take) {
+  const latest = useRef(take)
+  useEffect(() => { latest.current = take })
+  useEffect(() => {
+    const over = (event) => {
+      if (!event.dataTransfer?.types.includes('Files')) return
+      event.preventDefault()
+      event.stopPropagation() // an editor would write the file's name
+      event.dataTransfer.dropEffect = latest.current ? 'copy' : 'none'
+    }
+    const drop = (event) => {
+      const [first] = event.dataTransfer?.files ?? []
+      over(event)
+      if (first) latest.current?.(first)
+    }
+    const listening = { dragenter: over, dragover: over, drop }
+    for (const [name, listener] of Object.entries(listening)) window.addEventListener(name, listener, true)
+    return () => { for (const [name, listener] of Object.entries(listening)) window.removeEventListener(name, listener, true) }
+  }, [])
+}
+
 // FilePicker chooses the file for a variable of the type Upload. A request
 // carries one.
 function FilePicker({ op: { tab, uploads, variables } }) {
@@ -180,21 +215,24 @@ function FilePicker({ op: { tab, uploads, variables } }) {
   useEffect(() => chosen.follow(tab?.id, path), [tab?.id, path])
   const preview = useMemo(() => file && URL.createObjectURL(file), [file])
   useEffect(() => () => { if (preview) URL.revokeObjectURL(preview) }, [preview])
-  // An operation that only might take a picture, as one for the nickname, keeps quiet.
-  if (!path || !used && !file) return null
-  const choose = (event) => {
-    const [first] = event.target.files
-    event.target.value = ''
-    if (!first) return
+  const choose = (first) => {
     chosen.put(tab.id, path, first)
     variableEditor?.setValue(JSON.stringify(withNull(variables ?? {}, path), null, 2))
+  }
+  useDroppedFile(used || file ? choose : undefined)
+  // An operation that only might take a picture, as one for the nickname, keeps quiet.
+  if (!path || !used && !file) return null
+  const onChange = (event) => {
+    const [first] = event.target.files
+    event.target.value = ''
+    if (first) choose(first)
   }
   return (
     <span className="file">
       <label className="chip" title={`${t('goesTo')} ${path}`}>
         {preview ? <img src={preview} alt="" width="24" height="24" /> : <PictureIcon />}
         <span className="name">{file ? file.name : t('chooseFile')}</span>
-        <input type="file" data-test="file" accept="image/*" onChange={choose} />
+        <input type="file" data-test="file" accept="image/*" onChange={onChange} />
       </label>
       {file && <button type="button" className="quiet" aria-label={t('removeFile')} onClick={() => chosen.put(tab.id, path, undefined)}><CloseIcon /></button>}
       <code>{path}</code>

@@ -12,6 +12,15 @@ export const session = createKeptStore(sessionStorage, 'miniprofile.session', nu
 // notice is what went wrong last with signing in, or null.
 export const notice = createStore(null)
 
+// renewals tells this tab's renewed tokens to those that were duplicated from it, as
+// {was, now}, where was is the refresh token before. Without that they would use an
+// old one, and the server would take them for thieves. Nobody else is told: who does
+// not have the token before passes over it.
+const renewals = new BroadcastChannel('miniprofile.renewals')
+renewals.onmessage = ({ data: { was, now } }) => {
+  if (session.get()?.refreshToken === was) session.set({ ...session.get(), ...now })
+}
+
 const me = '{ me { id nickname avatar { url(size: SMALL) } } }'
 const early = 20_000 // milliseconds before it expires, an access token is renewed
 
@@ -57,15 +66,27 @@ function adopt({ answer, skew }, who) {
     if (who) epoch++
     const before = who ?? session.get()
     const expires = Date.parse(tokens.accessTokenExpiresAt) - skew
-    session.set({
-      ...before,
+    const now = {
       accessToken: tokens.accessToken,
       expires: Number.isNaN(expires) ? null : expires,
       refreshToken: tokens.refreshToken ?? before?.refreshToken,
-    })
+    }
+    session.set({ ...before, ...now })
+    if (before?.refreshToken) renewals.postMessage({ was: before.refreshToken, now })
     return true
   }
   return false
+}
+
+// renew asks for new tokens. Repeating it when the answer got lost is safe.
+function renew(refreshToken) {
+  const send = () => post({
+    query: `mutation Renew($input: RefreshSessionInput!) {
+      refreshSession(input: $input) { tokens { accessToken accessTokenExpiresAt refreshToken } }
+    }`,
+    variables: { input: { refreshToken } },
+  })
+  return send().catch(send)
 }
 
 // refresh renews the tokens: once, however many ask for it. It tells whether the
@@ -75,13 +96,7 @@ export function refresh() {
   refreshing ??= (async () => {
     const { refreshToken } = session.get() ?? {}
     if (!refreshToken) return false
-    const send = () => post({
-      query: `mutation Renew($input: RefreshSessionInput!) {
-        refreshSession(input: $input) { tokens { accessToken accessTokenExpiresAt refreshToken } }
-      }`,
-      variables: { input: { refreshToken } },
-    })
-    const result = await send().catch(send) // repeating it when the answer got lost is safe
+    const result = await renew(refreshToken)
     if (session.get()?.refreshToken !== refreshToken) return session.get() !== null
     if (adopt(result)) return true
     if (codeOf(result) === 'UNAUTHENTICATED') session.set(null)
@@ -121,12 +136,14 @@ export async function identify() {
 // fields are the names of the operation's root fields.
 export async function run(operation, { fields, file, headers, signal }) {
   const variables = fill(operation.variables, session.get())
+  const asked = epoch
   const started = performance.now()
   const result = await ask({ ...operation, variables }, { file, headers, signal })
   const took = performance.now() - started
   const { code, appId } = variables?.input ?? variables ?? {}
   const person = typeof code === 'string' && /^[\w-]+~/.test(code) ? code.split('~')[0] : null
-  adopt(result, fields.includes('login') ? { person, appId } : undefined)
+  if (fields.includes('login')) adopt(result, { person, appId })
+  else if (asked === epoch) adopt(result)
   if (operation.mutation || codeOf(result) === 'UNAUTHENTICATED') identify()
   return { ...result, took }
 }
@@ -167,9 +184,18 @@ export async function present(accessToken) {
   return false
 }
 
-// signOut ends the session on the server, and here whatever the server says.
+// signOut ends the session here at once, and on the server if it answers.
 export async function signOut() {
-  await ask({ query: 'mutation SignOut { logout { ended } }' }).catch(() => {})
+  const { accessToken, refreshToken } = session.get() ?? {}
   epoch++
   session.set(null)
+  const end = (token) => post({ query: 'mutation SignOut { logout { ended } }' }, { token })
+  try {
+    if (codeOf(await end(accessToken)) !== 'UNAUTHENTICATED' || !refreshToken) return
+    const { answer } = await renew(refreshToken) // the token may only have been too old
+    const tokens = answer.data?.refreshSession?.tokens
+    if (tokens) await end(tokens.accessToken)
+  } catch {
+    // Nobody answers: the session ends there when it expires.
+  }
 }

@@ -147,6 +147,26 @@ async function sandbox() {
   const shell = (text) => JSON.parse(execFileSync('bash', ['-c', `TOKEN=${accessToken}\n${text}`], { cwd: folder }))
   assert.match(shell(curl).data.updateProfile.user.avatar.url, /-512\.jpg$/)
   assert.match(await copied(page, 'client'), /createClient\(\{ url: .*client\.setAvatar\(filePath\)/s)
+  await page.locator('[data-test=copy-as]').click()
+  assert.ok(await page.locator('[data-form=request]').isDisabled(), 'wx.request is offered for a picture, and would remove it')
+  await page.locator('dialog.copy header button').click()
+
+  // Without a file the null in its place removes the picture, and that is said. One
+  // that is dropped anywhere is taken.
+  await page.locator('.file button').click()
+  assert.equal((await run(page)).data.updateProfile.user.avatar, null)
+  await page.locator('[data-test=no-file]').waitFor()
+  const drop = () => page.locator('.json').evaluate((place) => {
+    const dataTransfer = new DataTransfer()
+    dataTransfer.items.add(new File(['x'], 'dropped.png', { type: 'image/png' }))
+    return place.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }))
+  })
+  assert.equal(await drop(), false, 'the browser would leave the page for a file that is dropped')
+  await page.locator('.file .name', { hasText: 'dropped.png' }).waitFor()
+  await page.locator('[data-test=file]').setInputFiles(join(folder, 'photo.jpg'))
+  assert.ok((await run(page)).data.updateProfile.user.avatar)
+  assert.equal(await page.locator('[data-test=no-file]').count(), 0)
+  await seen('img[data-test=picture]', 512)
   await tab(page, 'Me')
   const request = await copied(page, 'request')
   assert.ok(!request.includes(accessToken), 'a token is copied without being asked for')
@@ -157,6 +177,26 @@ async function sandbox() {
   assert.ok(await page.locator('[data-form=upload]').isDisabled(), 'wx.uploadFile is offered where nothing is uploaded')
   await shoot(page, '3-copy')
   await page.locator('dialog.copy header button').click()
+  assert.equal(await drop(), false)
+
+  // Headers are copied; what is no JSON is not. Tab leaves an editor as it is.
+  const write = async (name, text) => {
+    await page.locator('.sides button', { hasText: name }).click()
+    await page.locator('.side .monaco-editor:visible .view-lines').first().click()
+    await page.keyboard.press('ControlOrMeta+A')
+    await page.keyboard.press('Delete')
+    await page.keyboard.insertText(text)
+  }
+  await write('Headers', '{"X-Mine": "here"}')
+  await page.keyboard.press('Tab')
+  assert.equal(await page.evaluate(() => document.activeElement.closest('.side')), null, 'Tab is caught in an editor')
+  await page.locator('.side .view-lines', { hasText: '"here"}' }).waitFor()
+  assert.match(await copied(page, 'request'), /'X-Mine': 'here'/)
+  await write('Headers', '{"X-Mine": ')
+  await page.locator('[data-test=copy-as]:disabled').waitFor()
+  await write('Headers', '')
+  await page.locator('[data-test=copy-as]:not(:disabled)').waitFor()
+  await page.locator('.sides button', { hasText: 'Variables' }).click()
   await tab(page, 'Login')
   assert.equal((await carryOut(await copied(page, 'request'))).login.created, true)
   assert.equal(shell(await copied(page, 'curl')).data.login.user.id, me.id)
@@ -172,6 +212,36 @@ async function sandbox() {
   assert.equal((await givenUp).failure().errorText, 'net::ERR_ABORTED')
   await page.locator('[data-test=run]', { hasText: 'Run' }).waitFor()
   await page.unroute('**/graphql')
+  assert.equal((await run(page)).data.me.id, me.id)
+
+  // A tab that was duplicated has the same session, whichever of the two renews it;
+  // the menu says what it did.
+  const opened = page.context().waitForEvent('page')
+  await page.evaluate(() => { window.open(location.href) })
+  const duplicate = await opened
+  await duplicate.locator('.bench:not([inert])').waitFor()
+  const kept = (which) => which.evaluate(() => JSON.parse(sessionStorage.getItem('miniprofile.session'))?.refreshToken)
+  assert.equal(await kept(duplicate), await kept(page))
+  for (const which of [page, page, duplicate, page]) {
+    await which.bringToFront()
+    const before = await kept(which)
+    await which.locator('[data-test=account]').click()
+    await which.locator('[data-test=refresh]').click()
+    await which.locator('.said', { hasText: 'The tokens are new.' }).waitFor()
+    for (const one of [page, duplicate]) {
+      await one.waitForFunction((old) => JSON.parse(sessionStorage.getItem('miniprofile.session')).refreshToken !== old, before)
+    }
+    assert.equal(await kept(duplicate), await kept(page))
+  }
+  await duplicate.close()
+  await page.route('**/graphql', (route) => route.abort('aborted'))
+  await account.click()
+  await page.locator('[data-test=refresh]').click()
+  await page.locator('.said', { hasText: 'did not answer' }).waitFor()
+  await page.unroute('**/graphql')
+  await account.click()
+  await page.locator('[data-test=copy-token]').click()
+  await page.locator('.said', { hasText: 'copied' }).waitFor()
   assert.equal((await run(page)).data.me.id, me.id)
 
   // What WeChat knows of a person is pasted; another account is merged into this one.
@@ -257,6 +327,8 @@ async function sandbox() {
   await page.locator('dialog .own input').fill('zhang-san')
   await page.locator('dialog .own button').click()
   await account.getByText('zhang-san').waitFor()
+  const focused = (which) => which.waitForFunction(() => document.activeElement.matches('[data-test=account]'))
+  await focused(page)
 
   // A session that is signed in by running an operation is the page's too, and one
   // that is logged out is not.
@@ -274,8 +346,9 @@ async function sandbox() {
 
   // Dark, by the system's wish; the switch overrules it.
   const dark = await open({ colorScheme: 'dark', locale: 'zh-CN' }, '/playground')
-  await dark.locator('[data-person=hong]').click()
-  await dark.locator('[data-test=account]').waitFor()
+  await dark.locator('[data-person=hong]').focus()
+  await dark.keyboard.press('Enter')
+  await focused(dark)
   await tab(dark, 'Me')
   await run(dark)
   const shade = () => dark.evaluate(() => getComputedStyle(document.querySelector('.playground')).backgroundColor)

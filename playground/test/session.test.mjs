@@ -1,13 +1,22 @@
 // Who is signed in, on a bad network: without a browser, against a server that
 // loses answers.
 import assert from 'node:assert/strict'
-import { beforeEach, test } from 'node:test'
+import { after, beforeEach, test } from 'node:test'
 
 const storage = () => {
   const items = new Map()
   return { getItem: (k) => items.get(k) ?? null, setItem: (k, v) => items.set(k, v), removeItem: (k) => items.delete(k) }
 }
 globalThis.sessionStorage = storage()
+const Channel = globalThis.BroadcastChannel
+const channels = []
+globalThis.BroadcastChannel = class extends Channel {
+  constructor(name) {
+    super(name)
+    channels.push(this)
+  }
+}
+after(() => channels.forEach((channel) => channel.close()))
 const { identify, notice, refresh, run, session, signIn, signOut } = await import('../src/session.js')
 
 // The server: tokens are counted, and only the newest is taken.
@@ -132,6 +141,58 @@ test('signing out ends it here, whatever the server says', async () => {
   lose = 9
   await signOut()
   assert.equal(session.get(), null)
+})
+
+test('signing out waits for nobody', async () => {
+  await signIn('ming')
+  const done = signOut()
+  assert.equal(session.get(), null)
+  await done
+  assert.ok(dead, 'the server is told')
+})
+
+test('signing out with a token that is too old ends the session on the server too', async () => {
+  await signIn('ming')
+  session.set({ ...session.get(), accessToken: 'too old' })
+  await signOut()
+  assert.ok(dead)
+  assert.equal(session.get(), null)
+})
+
+test('tokens that come after signing out are dropped', async () => {
+  await signIn('ming')
+  const query = 'mutation Refresh($input: RefreshSessionInput!) { refreshSession(input: $input) { tokens { accessToken } } }'
+  const late = run({ query, variables: { input: { refreshToken: '{{refreshToken}}' } } }, { fields: ['refreshSession'] })
+  const out = signOut()
+  await Promise.all([late, out])
+  assert.equal(session.get(), null)
+})
+
+test('a tab that was duplicated learns of renewed tokens, and a stranger does not', { timeout: 60_000 }, async () => {
+  const otherTab = async (name, kept) => {
+    globalThis.sessionStorage = storage()
+    if (kept) sessionStorage.setItem('miniprofile.session', kept)
+    return import(`../src/session.js?${name}`)
+  }
+  await signIn('ming')
+  session.set({ ...session.get(), user: { id: 'x' } })
+  const duplicate = await otherTab('duplicate', JSON.stringify(session.get()))
+  const stranger = await otherTab('stranger', JSON.stringify({ ...session.get(), refreshToken: 'of somebody else' }))
+  const nobody = await otherTab('nobody')
+  const renewed = (tab, token) => new Promise((resolve) => {
+    tab.session.watch(() => tab.session.get()?.refreshToken === token && resolve())
+  })
+  for (const token of ['r2', 'r3']) {
+    const learned = renewed(duplicate, token)
+    assert.ok(await refresh())
+    await learned
+  }
+  const heard = renewed({ session }, 'r4')
+  assert.ok(await duplicate.refresh())
+  await heard
+  assert.deepEqual([session.get().accessToken, session.get().user.id], ['a4', 'x'])
+  assert.equal(stranger.session.get().refreshToken, 'of somebody else')
+  assert.equal(nobody.session.get(), null)
 })
 
 test('what is stopped is given up, but for the refresh that others wait for', async () => {
