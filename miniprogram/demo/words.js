@@ -17,12 +17,13 @@ const words = {
 };
 /** @type {Record<string, string>} */
 const fields = {
-  nickname: '昵称要在 1 到 32 个字之间', avatar: '这张图片不能用，请换一张', size: '图片太大了，请换一张',
+  nickname: '昵称限 1 到 32 个字，不能有换行等控制字符', avatar: '这张图片不能用，请换一张', size: '图片太大了，请换一张',
   code: '授权已经过期，请再点一次', move: '这个手机号已绑定其他账号',
 };
 
 /** @param {any} error @returns {string} */
 function say(error) {
+  if (/file not found|no such file/i.test(error.message)) return '找不到这张图片，请重新选择'; // 微信删了临时文件
   if (error.code === 'BAD_USER_INPUT' && fields[error.field]) return fields[error.field];
   return words[error.hint] || words[error.code] || `出了点问题${error.requestId ? `（编号 ${error.requestId}）` : ''}`;
 }

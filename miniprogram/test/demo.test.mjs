@@ -35,7 +35,7 @@ test('a new user sets picture, nickname and telephone number', async () => {
   await until('the nickname', () => /小明同学/.test(page.text));
   assert.deepEqual(seen.toasts, ['已保存']);
   page.send('.nick', 'submit', { value: { nickname: 'x'.repeat(33) } });
-  await until('the complaint', () => seen.toasts.includes('昵称要在 1 到 32 个字之间'));
+  await until('the complaint', () => seen.toasts.includes('昵称限 1 到 32 个字，不能有换行等控制字符'));
 
   await page.component.instance.bindPhone({ detail: {} });
   assert.match(page.text, /已绑定|138\*\*\*\*\d{4}/);
@@ -90,6 +90,51 @@ test('a bad network, and then a good one', async () => {
   page.send('.small', 'tap');
   await until('a user', () => page.data.user);
   assert.doesNotMatch(page.text, /重试/);
+  page.close();
+});
+
+test('what WeChat does not give is told, unless the user did not want it', async () => {
+  const device = telephone();
+  const { open, seen } = launch(device, server.url, { sandboxPerson: '' });
+  const page = open('index');
+  await until('a user', () => page.data.user);
+  const { warn } = console;
+  const warned = [];
+  console.warn = (...words) => warned.push(words.join(' '));
+  for (const detail of [
+    { errMsg: 'getPhoneNumber:fail user deny' },
+    { errMsg: 'getPhoneNumber:fail privacy permission is not authorized', errno: 104 },
+  ]) page.component.instance.bindPhone({ detail });
+  assert.deepEqual(seen.toasts, []);
+  for (const detail of [
+    { errMsg: 'getPhoneNumber:fail no quota', errno: 1400001 },
+    { errMsg: 'getPhoneNumber:fail api scope is not declared in the privacy agreement', errno: 112 },
+  ]) {
+    page.component.instance.bindPhone({ detail });
+    assert.equal(seen.toasts.pop(), '现在取不到手机号，请稍后再试');
+    assert.equal(warned.pop(), `${detail.errno} ${detail.errMsg}`, 'for the developer');
+  }
+  page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/gone.jpg' });
+  await until('the reason', () => seen.toasts.includes('找不到这张图片，请重新选择'));
+  console.warn = warn;
+  page.close();
+});
+
+test('a picture is chosen only where it can be sent', async () => {
+  const { open, seen } = launch(telephone(), server.url);
+  const page = open('index');
+  const chooses = () => page.find('.face').dom.dataset.openType === 'chooseAvatar';
+  assert.equal(chooses(), false, 'nobody is signed in yet');
+  await until('a user', () => page.data.user);
+  assert.equal(chooses(), true);
+  page.component.setData({ uploading: 50 });
+  assert.equal(chooses(), false, 'one is under way');
+  page.component.setData({ uploading: 0 });
+  page.send('.danger', 'tap');
+  await until('out', () => page.data.signedOut);
+  assert.equal(chooses(), false);
+  page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
+  await until('the reason', () => seen.toasts.includes('请先登录'));
   page.close();
 });
 

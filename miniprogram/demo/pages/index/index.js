@@ -97,7 +97,11 @@ Component({
 
     /** 微信给的是本机的临时文件，要马上传走。 @param {any} e */
     async chooseAvatar(e) {
-      if (!this.data.user || this.data.uploading) return;
+      if (!this.data.user) {
+        wx.showToast({ title: '请先登录', icon: 'none' }); // 选的时候退出了
+        return;
+      }
+      if (this.data.uploading) return;
       this.setData({ uploading: 1 });
       try {
         this.show(await this.agreed(() => app.client.setAvatar(e.detail.avatarUrl, {
@@ -130,7 +134,13 @@ Component({
     async bindPhone(e) {
       // 开发者工具给不出沙箱认识的 code。
       const code = config.sandboxPerson ? `phone~${numberOf(config.sandboxPerson)}~${Date.now()}` : e.detail.code;
-      if (code) await this.bind(code, false); // 没有就是用户拒绝了
+      if (code) {
+        await this.bind(code, false);
+      } else if (!/deny|privacy permission/.test(e.detail.errMsg)) {
+        // 不是用户拒绝：没有额度（1400001）、没有声明（112）等等。
+        console.warn(e.detail.errno, e.detail.errMsg);
+        wx.showToast({ title: '现在取不到手机号，请稍后再试', icon: 'none', duration: 3000 });
+      }
     },
 
     /** @param {string} code @param {boolean} move 从其他账号改绑过来 */
