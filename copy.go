@@ -102,7 +102,7 @@ func (c *copyAll) objects() (from, to string, err error) {
 	if (c.From == "") != (c.To == "") {
 		return "", "", errors.New("--from and --to belong together")
 	}
-	if err := c.check(); err != nil {
+	if err := c.checkURLs(); err != nil {
 		return "", "", err
 	}
 	from, to = cmp.Or(c.FromObjects, ifObjects(c.From)), cmp.Or(c.ToObjects, ifObjects(c.To))
@@ -123,8 +123,8 @@ func (c *copyAll) objects() (from, to string, err error) {
 	return from, to, nil
 }
 
-// check refuses URLs that no driver takes, and targets that would be gone with the process.
-func (c *copyAll) check() error {
+// checkURLs refuses URLs that no driver takes, and targets that would be gone with the process.
+func (c *copyAll) checkURLs() error {
 	for flag, rawURL := range map[string]string{"--from": c.From, "--to": c.To} {
 		if rawURL != "" {
 			if err := checkURL(rawURL, stores); err != nil {

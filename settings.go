@@ -82,8 +82,8 @@ func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	return nil, nil
 }
 
-// named reports whether a variable is set, or its file named, also where that is empty.
-func named(variable string) bool {
+// isSet reports whether a variable is set, or its file named, also where that is empty.
+func isSet(variable string) bool {
 	_, set := os.LookupEnv(variable)
 	_, file := os.LookupEnv(variable + "_FILE")
 	return set || file

@@ -71,7 +71,7 @@ func (s *settings) weChat() (*weChat, error) {
 	if s.Apps != "" {
 		config.Apps, err = wechat.ParseApps(s.Apps)
 		wrong.add("WECHAT_APPS", err)
-	} else if named("WECHAT_APPS") && s.Component == "" && s.WeChatURL != "sandbox" {
+	} else if isSet("WECHAT_APPS") && s.Component == "" && s.WeChatURL != "sandbox" {
 		wrong.add("WECHAT_APPS", errors.New("is set, but empty: unset it if you mean the sandbox"))
 	}
 	if s.Push != "" {

@@ -74,7 +74,7 @@ func (c *checker) check(key []byte) (*document, []*Fault) {
 		return nil, c.words.validationFaults(errs)
 	}
 	d := &document{key: string(key), ast: doc, asks: map[*ast.OperationDefinition]asked{}, needed: map[*ast.VariableDefinition]bool{}}
-	c.uses(d)
+	c.needs(d)
 	for _, operation := range doc.Operations {
 		d.asks[operation] = asks(doc, operation)
 	}
@@ -90,10 +90,10 @@ func (c *checker) check(key []byte) (*document, []*Fault) {
 	return d, nil
 }
 
-// uses notes which variables must not be null. Validation lets one that may be null stand
+// needs notes which variables must not be null. Validation lets one that may be null stand
 // where null may not, if either has a default: gqlgen then takes a null for no value, or
 // panics when it is that of @skip.
-func (c *checker) uses(d *document) {
+func (c *checker) needs(d *document) {
 	var events core.Events
 	events.OnValue(func(_ *core.Walker, v *ast.Value) {
 		if v.Kind == ast.Variable && v.VariableDefinition != nil && v.ExpectedType != nil && v.ExpectedType.NonNull {

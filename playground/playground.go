@@ -18,9 +18,9 @@ import (
 // Path is where browsers are led to the page, which is below it with its files.
 const Path = "/playground"
 
-// Home is where the page is, seen from / and from Path. It is relative, as is all
+// home is where the page is, seen from / and from Path. It is relative, as is all
 // that the page asks for: a proxy may have taken a beginning of the path away.
-const Home = "playground/"
+const home = "playground/"
 
 // Policy is the content security policy of the page: everything comes from this
 // server. Editors and menus set styles of their own; pictures that are about to
@@ -103,7 +103,7 @@ func (h *Handler) Has(path string) bool { return path == Path || h.files[path] !
 // Lead sends a browser that is at / or Path to the page.
 func Lead(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("Location", Home) // http.Redirect would make it absolute
+	w.Header().Set("Location", home) // http.Redirect would make it absolute
 	w.WriteHeader(http.StatusFound)
 }
 

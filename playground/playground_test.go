@@ -35,7 +35,7 @@ func TestPage(t *testing.T) {
 	if p := page.Header().Get("Content-Security-Policy"); p != Policy || strings.Contains(p, "http") || strings.Contains(p, "eval") {
 		t.Errorf("policy: %s", p)
 	}
-	if lead := get(h, Path); lead.Code != 302 || lead.Header().Get("Location") != Home {
+	if lead := get(h, Path); lead.Code != 302 || lead.Header().Get("Location") != home {
 		t.Errorf("without the slash: %d %v", lead.Code, lead.Header())
 	}
 	names := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1)

@@ -118,6 +118,15 @@ func makeFolder(path string) error {
 	return syncFolder(filepath.Dir(path), (*os.File).Sync)
 }
 
+// nameFirst gives the whole file from the name to as well, unless another process was
+// faster: then that one's stays. Unlike a rename, a link never replaces anything.
+func nameFirst(from, to string) error {
+	if err := os.Link(from, to); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncFolder(filepath.Dir(to), (*os.File).Sync)
+}
+
 // syncFolder makes the names in a folder survive a power cut. sync is (*os.File).Sync, but
 // in tests.
 func syncFolder(path string, sync func(*os.File) error) error {

@@ -27,7 +27,7 @@ func Secret(u *url.URL) (string, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return secret, err
 	}
-	if err := makeSecret(dir, path, (*os.File).Sync); err != nil {
+	if err := makeSecret(dir, path); err != nil {
 		return "", fmt.Errorf("make secret: %w", err)
 	}
 	return readSecret(path)
@@ -52,7 +52,7 @@ func readSecret(path string) (string, error) {
 	return secret, nil
 }
 
-func makeSecret(dir, path string, sync func(*os.File) error) error {
+func makeSecret(dir, path string) error {
 	f, err := os.CreateTemp(dir, ".secret-*") // mode 0600
 	if err != nil {
 		return err
@@ -64,12 +64,8 @@ func makeSecret(dir, path string, sync func(*os.File) error) error {
 	if _, err := f.WriteString(base64.RawURLEncoding.EncodeToString(random) + "\n"); err != nil {
 		return err
 	}
-	if err := sync(f); err != nil {
+	if err := f.Sync(); err != nil {
 		return err
 	}
-	// Unlike a rename, a link never replaces what another process was faster to make.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncFolder(dir, sync)
+	return nameFirst(f.Name(), path)
 }

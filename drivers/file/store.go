@@ -129,26 +129,23 @@ func makeDB(dir string) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Close(), initDB(f.Name())); err != nil {
 		return err
 	}
-	db, err := bbolt.Open(f.Name(), 0o600, nil)
+	err = nameFirst(f.Name(), path)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		return initDB(path) // a file system without links: a crash right now leaves a part of it
+	}
+	return err
+}
+
+// initDB makes an empty database of a file that is empty or missing.
+func initDB(path string) error {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Millisecond})
 	if err != nil {
 		return err
 	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	// Unlike a rename, a link never replaces what another process was faster to make. Some
-	// file systems have none.
-	if err := os.Link(f.Name(), path); errors.Is(err, os.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-		if err := os.Rename(f.Name(), path); err != nil {
-			return err
-		}
-	} else if err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncFolder(dir, (*os.File).Sync)
+	return db.Close()
 }
 
 // openDB opens the database in dir, which is there.

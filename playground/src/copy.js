@@ -8,10 +8,10 @@ import { fill } from './placeholders.js'
 //	{url, query, operationName, variables, headers, uploads, token, session, say}
 //
 // where variables still have their placeholders, uploads are the places in them
-// that could hold a file, headers are those to send besides, token is null unless it shall be shown, and say chooses
-// between an English and a Chinese comment. With a file in the variables wx.request
-// does not fit: it would send the null that stands in its place, which removes it.
-// The client sends no headers but its own.
+// that could hold a file, headers are those to send besides, token is null unless it
+// shall be shown, and say chooses between an English and a Chinese comment. With a file
+// in the variables wx.request does not fit: it would send the null that stands in its
+// place, which removes the picture. The client sends no headers but its own.
 export const forms = [
   { id: 'request', name: 'wx.request', write: wxRequest, fits: (o) => !fileOf(o) },
   { id: 'upload', name: 'wx.uploadFile', write: wxUploadFile, fits: ({ uploads }) => uploads.length > 0 },

@@ -18,7 +18,8 @@ function createPlatform({ code }) {
       for (const line of x.getAllResponseHeaders().trim().split(/[\r\n]+/)) header[line.split(':')[0]] = line.slice(line.indexOf(':') + 1).trim();
       options.success({ statusCode: x.status, header, data: x.responseText });
     };
-    // Of a bucket that allows no such page a browser says no more than of a network that is gone. The client takes the way through the server then.
+    // Of a bucket that allows no such page a browser says no more than of a network that is gone. The client takes the
+    // way through the server then.
     const elsewhere = upload && new URL(options.url, location.href).origin !== location.origin;
     x.onerror = () => options.fail({ errMsg: elsewhere ? 'request:fail, or the domain allows no such page' : 'request:fail' });
     x.ontimeout = () => options.fail({ errMsg: 'request:fail timeout' });

@@ -270,7 +270,7 @@ function createClient(options) {
 
   /** Keeps new tokens, unless the user has logged out meanwhile. @param {Tokens} tokens @param {number} at the server's time @param {Login} [login] */
   function accept(tokens, at, login) {
-    if ((load() || state).out) state = { out: true }; // on another page
+    if ((load() || state).out) state = { out: true }; // on another page, which shares the storage
     if (!state.out) {
       const life = Date.parse(tokens.accessTokenExpiresAt) - at;
       save(assign(pair(tokens), { got: Date.now(), life: life > 0 ? life : 0 }));
