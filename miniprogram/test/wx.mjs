@@ -23,7 +23,8 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
     faults: {},
     /**
      * offline: it is not sent. lost: it is sent, and the answer gets lost. silent: the same, without any callback.
-     * twice: the answer comes twice, then a failure. {slow: ms}. {status, data, header}: the answer of something between.
+     * twice: the answer comes twice, then a failure. {slow: ms}. {before, after}: what is done first, before it is sent or
+     * before its answer is told. {status, data, header}: the answer of something between.
      */
     next(operation, ...faults) { (device.faults[operation] ||= []).push(...faults); },
     count: (operation) => device.sent.filter((s) => s.operation === operation).length,
@@ -79,6 +80,7 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
         const { date, ...rest } = response.headers;
         const finish = () => succeed(response.statusCode, recase(device.dated ? response.headers : rest), Buffer.concat(chunks).toString());
         if (fault?.slow) setTimeout(finish, fault.slow);
+        else if (fault?.after) fault.after().then(finish);
         else finish();
       });
     });
@@ -89,7 +91,8 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
         later(() => { if (!over) listeners.forEach((f) => f({ progress: Math.round(100 * sent / body.length), totalBytesSent: sent, totalBytesExpectedToSend: body.length })); });
       }
     }
-    request.end(body);
+    if (fault?.before) fault.before().then(() => request.end(body));
+    else request.end(body);
     return task;
   };
 

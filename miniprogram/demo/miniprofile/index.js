@@ -218,11 +218,17 @@ function createClient(options) {
     return renewal;
   }
 
+  /** Whether the user has logged out: perhaps on another page, which shares the storage. */
+  function out() {
+    if ((load() || state).out) state = { out: true };
+    return state.out;
+  }
+
   /** Gets new tokens: by the refresh token, unless they shall be fresh, or else by a code of wx.login. @param {boolean} [fresh] */
   async function enter(fresh) {
     /** @type {Call} */
     const call = {};
-    state = state.out ? state : load() || state; // another page's client may have refreshed
+    state = load() || state; // another page's client may have refreshed
     const old = state;
     const wait = (gate.until - Date.now()) / 1000;
     if (wait > 0 && wait <= gate.error.retryAfter) throw assign(gate.error, { retryAfter: Math.ceil(wait) });
@@ -236,14 +242,14 @@ function createClient(options) {
           // The session is over, or the server cannot open it: a new one, without the user noticing. But not where the
           // user has deleted the account, which that would restore.
           if (e.code !== 'INTERNAL') unlessOver(e, e.hint);
-          if (!state.out) save({});
+          if (!out()) save({});
         }
       }
       for (let n = 1; ; n++) {
         /** @type {ClientError | undefined} why this code was sent again: WeChat may have had it then, in vain */
         let trouble;
         const pending = state.pending || { code: await code(), requestId: random() };
-        if (state.out) throw signedOut();
+        if (out()) throw signedOut();
         save(assign({}, state, { pending })); // so that a lost answer can be asked for again, also after a restart
         try {
           const input = assign({ appId, device: device() }, pending);
@@ -254,7 +260,7 @@ function createClient(options) {
           if (fresh) end(old, {}).catch(() => {}); // the new session takes its place
           return accept(data.login.tokens, at, data.login);
         } catch (/** @type {any} */ e) {
-          if (e.errors && !e.retryable && !state.out) save(assign({}, state, { pending: undefined })); // the server has judged the code
+          if (e.errors && !e.retryable && !out()) save(assign({}, state, { pending: undefined })); // the server has judged the code
           if (e.code !== 'LOGIN_CODE_REJECTED') throw e;
           if (n === TRIES || (trouble && n > 1)) throw trouble || e;
         }
@@ -270,8 +276,7 @@ function createClient(options) {
 
   /** Keeps new tokens, unless the user has logged out meanwhile. @param {Tokens} tokens @param {number} at the server's time @param {Login} [login] */
   function accept(tokens, at, login) {
-    if ((load() || state).out) state = { out: true }; // on another page, which shares the storage
-    if (!state.out) {
+    if (!out()) {
       const life = Date.parse(tokens.accessTokenExpiresAt) - at;
       save(assign(pair(tokens), { got: Date.now(), life: life > 0 ? life : 0 }));
       entered = login || entered;
@@ -392,7 +397,7 @@ function createClient(options) {
           unlessOver(e);
         }
         // It may only have been too old.
-        const answer = renewed ? undefined : await rotate(call, session).catch(unlessOver);
+        const answer = !renewed && await rotate(call, session).catch(unlessOver);
         assign(session, answer ? pair(answer.data.refreshSession.tokens) : { access: '' });
       }
       return { ended: 0 }; // it was over already
@@ -428,8 +433,8 @@ function createClient(options) {
     get signedOut() { return !!state.out; },
     login: ({ fresh = false } = {}) => open(async (call) => {
       const before = entered;
-      if (renewal && (fresh || state.out)) await renewal.catch(() => {}); // its tokens are for logout, or it may be a refresh
-      if (state.out) save({});
+      if (renewal && (fresh || out())) await renewal.catch(() => {}); // its tokens are for logout, or it may be a refresh
+      if (out()) save({});
       if (!state.access || (fresh && entered === before)) await renew(fresh);
       const user = entered === before ? await me(call) : entered.user;
       return { user, created: entered !== before && entered.created };
