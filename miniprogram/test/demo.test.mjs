@@ -422,3 +422,76 @@ test('every page that is named is there', () => {
     }
   }
 });
+
+const sources = (ending) => ['pages/index/index', 'pages/sessions/sessions', 'pages/data/data', 'components/privacy/privacy']
+  .map((path) => [path, readFileSync(new URL(`../demo/${path}.${ending}`, import.meta.url), 'utf8')]);
+
+test('whoever hears the pages knows what can be touched', () => {
+  for (const [path, text] of sources('wxml')) {
+    for (const [tag, name] of text.matchAll(/<(\w+)[^>]*\sbind\w+="[^>]*>/g)) {
+      assert.ok(['button', 'form', 'privacy'].includes(name) || /aria-role=/.test(tag), `${path}: ${tag}`);
+    }
+    for (const [tag] of text.matchAll(/<input[^>]*>/g)) assert.match(tag, /aria-label=/, path);
+    for (const [all, tag, inside] of text.matchAll(/(<button[^>]*>)([\s\S]*?)<\/button>/g)) {
+      assert.ok(/[\u4e00-\u9fff]/.test(inside.replace(/{{.*?}}/g, '')) || /aria-label=/.test(tag), `${path}: ${all}`);
+    }
+  }
+});
+
+test('every text stands out from what is behind it', async () => {
+  const common = readFileSync(new URL('../demo/common.wxss', import.meta.url), 'utf8');
+  const styles = new Map(sources('wxss').map(([path, text]) => [path.split('/').pop(), path.startsWith('pages') ? common + text : text]));
+  const light = (hex) => {
+    const [r, g, b] = (hex.length === 4 ? hex.replace(/\w/g, '$&$&') : hex).match(/\w\w/g).map((c) => parseInt(c, 16) / 255)
+      .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  /** The colours that the nearest ancestor with that property has; a gradient has several. */
+  const colours = (node, property, page) => {
+    for (let n = node; n; n = n.parentElement) {
+      let found;
+      for (const name of n.classList || []) {
+        const [where, plain] = name.split('--');
+        const rules = (styles.get(where === 'main' ? page : where) || '').matchAll(new RegExp(`\\.${plain} {([^}]*)}`, 'g'));
+        for (const [, rule] of rules) found = new RegExp(`(?:^|[ ;])${property}: ([^;]*#[^;]*);`).exec(rule)?.[1].match(/#\w+/g) || found;
+      }
+      if (found) return found;
+    }
+    return property === 'color' ? ['#191b1f'] : ['#f4f5f7'];
+  };
+  let seen = 0;
+  const look = (page, name) => {
+    const walker = document.createTreeWalker(document.body, window.NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode.parentElement;
+      if (!walker.currentNode.textContent.trim()) continue;
+      for (const fore of colours(node, 'color', name)) {
+        for (const back of colours(node, 'background', name)) {
+          const [a, b] = [light(fore), light(back)].sort((x, y) => y - x);
+          const ratio = (a + 0.05) / (b + 0.05);
+          assert.ok(ratio >= 4.5, `${name}: ${walker.currentNode.textContent}: ${fore} on ${back}: ${ratio.toFixed(2)}`);
+          seen++;
+        }
+      }
+    }
+    page.close();
+  };
+  const device = telephone();
+  const { app, open } = launch(device, server.url, { needPrivacy: true });
+  await launch(makeDevice({ person: device.person }), server.url).app.client.login();
+  const { open: reopen } = launch(device, server.url, { needPrivacy: true });
+  let page = reopen('index');
+  await until('a user', () => page.data.user && page.data.phone !== null);
+  look(page, 'index');
+  page = open('sessions');
+  await until('devices', () => page.data.others);
+  look(page, 'sessions');
+  page = open('data');
+  page.component.setData({ text: '{}', size: '2 个字符' });
+  look(page, 'data');
+  await app.client.logout();
+  page = open('index');
+  page.component.setData({ deleted: true, signedOut: true, error: '网络不太好' });
+  look(page, 'index');
+  assert.ok(seen > 40, `${seen} texts`);
+});

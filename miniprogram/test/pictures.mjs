@@ -29,12 +29,12 @@ const device = makeDevice({ person: 'xiaoming', files: new Map([['http://tmp/a.j
 let { app, open } = launch(device, server.url);
 let index = open('index');
 await until('a user', () => index.data.user);
-await picture('new', index, '我的', '#07b968;color:#fff');
+await picture('new', index, '我的', '#068047;color:#fff');
 index.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
 await until('a picture', () => index.data.user.avatar);
 index.send('.nick', 'submit', { value: { nickname: '小明同学' } });
 await until('a name', () => index.data.user.nickname);
-await picture('index', index, '我的', '#07b968;color:#fff');
+await picture('index', index, '我的', '#068047;color:#fff');
 for (const model of ['iPad Pro 11', 'iPhone 17']) {
   const other = makeDevice({ person: 'xiaoming' });
   other.wx.getDeviceInfo = () => ({ model });
@@ -52,12 +52,12 @@ await picture('export', data, '我的数据');
 index.close();
 index = open('index');
 await until('a user', () => index.data.user);
-await picture('privacy', index, '我的', '#07b968;color:#fff');
+await picture('privacy', index, '我的', '#068047;color:#fff');
 ({ app, open } = launch(device, server.url, { needPrivacy: false }));
 await app.client.logout();
 index.close();
 index = open('index');
 await until('signed out', () => index.data.signedOut);
-await picture('signed-out', index, '我的', '#07b968;color:#fff');
+await picture('signed-out', index, '我的', '#068047;color:#fff');
 await browser.close();
 process.exit(0); // the server goes with us

@@ -37,7 +37,7 @@ Component({
     /** 注销要用新的 code 证明是本人。 */
     async deleteAccount() {
       const { confirm } = await wx.showModal({
-        title: '注销账号', content: '头像、昵称、手机号和所有登录都会被删除。', confirmText: '注销', confirmColor: '#e5484d',
+        title: '注销账号', content: '头像、昵称、手机号和所有登录都会被删除。', confirmText: '注销', confirmColor: '#c62a2f',
       });
       if (!confirm || this.data.busy) return;
       this.setData({ busy: 'delete' });

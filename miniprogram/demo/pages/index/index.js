@@ -171,7 +171,7 @@ Component({
     openData() { wx.navigateTo({ url: '/pages/data/data' }); },
 
     async logout() {
-      const { confirm } = await wx.showModal({ title: '退出登录', content: '退出后，这台设备上的登录会马上失效。', confirmText: '退出', confirmColor: '#e5484d' });
+      const { confirm } = await wx.showModal({ title: '退出登录', content: '退出后，这台设备上的登录会马上失效。', confirmText: '退出', confirmColor: '#c62a2f' });
       if (confirm) this.leave();
     },
 

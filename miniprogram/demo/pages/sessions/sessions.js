@@ -36,7 +36,7 @@ Component({
     /** @param {any} e */
     async end(e) {
       const { id, name } = e.currentTarget.dataset;
-      const { confirm } = await wx.showModal({ title: '移除设备', content: `“${name}”会马上退出登录。`, confirmText: '移除', confirmColor: '#e5484d' });
+      const { confirm } = await wx.showModal({ title: '移除设备', content: `“${name}”会马上退出登录。`, confirmText: '移除', confirmColor: '#c62a2f' });
       if (!confirm) return;
       try {
         await app.client.logout({ sessionId: id });
@@ -47,7 +47,7 @@ Component({
     },
 
     async endAll() {
-      const { confirm } = await wx.showModal({ title: '全部退出', content: '所有设备都会退出登录，包括这一台。', confirmText: '全部退出', confirmColor: '#e5484d' });
+      const { confirm } = await wx.showModal({ title: '全部退出', content: '所有设备都会退出登录，包括这一台。', confirmText: '全部退出', confirmColor: '#c62a2f' });
       if (!confirm) return;
       const left = this.leave();
       wx.navigateBack({});
