@@ -173,6 +173,18 @@ func TestSecrets(t *testing.T) {
 	want(t, Secrets(t.Context(), []string{other, good}, "", space.OpenStore()), "secret: opens", OK, "")
 	wrong := Secrets(t.Context(), []string{other}, "", space.OpenStore())
 	want(t, wrong, "secret: opens", Fail, "1 of 1 sessions")
+	if do := wrong[len(wrong)-1].Do; !strings.Contains(do, "another secret") {
+		t.Errorf("advises %q", do)
+	}
+	closed := memory.New().OpenStore()
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	away := Secrets(t.Context(), []string{good}, "", closed)
+	want(t, away, "secret: opens", Fail, "closed")
+	if do := away[len(away)-1].Do; !strings.Contains(do, "could not be read") {
+		t.Errorf("of a store that is away it advises %q", do)
+	}
 	var b bytes.Buffer
 	if err := errors.Join(wrong.Table(&b), wrong.JSON(&b)); err != nil || strings.Contains(b.String(), other) {
 		t.Errorf("shows the secret: %s, %v", b.String(), err)

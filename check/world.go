@@ -33,12 +33,14 @@ func Secrets(ctx context.Context, secrets []string, file string, store drivers.S
 		r = append(r, fileMode(file))
 	}
 	if store != nil && len(secrets) > 0 && !r.Failed() {
-		sessions := 0
-		f := timed("secret: opens", "",
-			"this store was used with another secret: set MINIPROFILE_SECRET to that one (or both, with a comma, the new one first), or everybody has to log in again",
-			func() (err error) { sessions, err = auth.CheckSecrets(ctx, store, secrets); return err })
+		var sessions int
+		var err error
+		f := timed("secret: opens", "", "", func() error { sessions, err = auth.CheckSecrets(ctx, store, secrets); return err })
 		switch {
-		case f.Status != OK:
+		case errors.Is(err, auth.ErrSealed):
+			f.Do = "this store was used with another secret: set MINIPROFILE_SECRET to that one (or both, with a comma, the new one first), or everybody has to log in again"
+		case err != nil:
+			f.Do = "the store could not be read: see what is said of it"
 		case sessions == 0:
 			f.Detail = "nothing is sealed yet"
 		default:
