@@ -5,13 +5,13 @@ const words = {
   HTTP: '网络不太好，请稍后再试',
   LOGIN_FAILED: '微信登录没有成功，请稍后再试',
   LOGIN_CODE_REJECTED: '微信登录没有成功，请再试一次',
-  DELETION_PENDING: '账号已经注销，正等待删除', // 是 hint
+  DELETION_PENDING: '账号已注销，数据尚未删除', // 是 hint
   ACCOUNT_BLOCKED: '微信暂时不允许这个账号登录',
   RATE_LIMITED: '操作太频繁了，请稍等一会儿',
   UPSTREAM_UNAVAILABLE: '服务正忙，请稍后再试',
   READ_ONLY: '服务正在维护，暂时不能修改，请稍后再试',
   CONTENT_REJECTED: '内容没有通过审核，请换一个',
-  CONSENT_REQUIRED: '请先同意隐私政策',
+  CONSENT_REQUIRED: '请先阅读并同意隐私保护指引',
   PAYLOAD_TOO_LARGE: '图片太大了，请换一张',
   GRAPHQL_VALIDATION_FAILED: '服务器的版本较旧，还没有这个功能',
 };

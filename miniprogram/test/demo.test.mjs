@@ -376,7 +376,7 @@ test('a server that demands a consent gets it, whatever WeChat knows', async () 
   // Refused, the change is not made.
   page.send('.nick', 'submit', { value: { nickname: '小明' } });
   (await sheet()).instance.refuse();
-  await until('the reason', () => seen.toasts.includes('请先同意隐私政策'));
+  await until('the reason', () => seen.toasts.includes('请先阅读并同意隐私保护指引'));
 
   // Agreed, but the record is lost: the next time the question comes again.
   device.next('recordConsent', 'offline', 'offline', 'offline');

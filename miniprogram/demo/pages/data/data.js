@@ -37,7 +37,7 @@ Component({
     /** 注销要用新的 code 证明是本人。 */
     async deleteAccount() {
       const { confirm } = await wx.showModal({
-        title: '注销账号', content: '头像、昵称、手机号和所有登录都会被删除。', confirmText: '注销', confirmColor: '#c62a2f',
+        title: '注销账号', content: '头像、昵称、手机号等资料都会被删除，所有设备都会退出登录。', confirmText: '注销', confirmColor: '#c62a2f',
       });
       if (!confirm || this.data.busy) return;
       this.setData({ busy: 'delete' });
@@ -48,7 +48,7 @@ Component({
         // 服务器可能留了反悔的时间：在那之前登录，账号就恢复了。
         if (Date.parse(erasedAt) > Date.now() + 60000) {
           wx.setStorageSync('deleted', true); // 再登录时先问
-          wx.showToast({ title: `将在${when(erasedAt)}删除，之前登录可以恢复`, icon: 'none', duration: 3000 });
+          wx.showToast({ title: `将于${when(erasedAt)}删除，此前登录可恢复`, icon: 'none', duration: 3000 });
         } else wx.showToast({ title: '已注销', icon: 'success' });
         wx.navigateBack({});
       } catch (error) {

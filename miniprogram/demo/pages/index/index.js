@@ -69,7 +69,7 @@ Component({
       const { deleted } = this.data;
       if (deleted || wx.getStorageSync('deleted')) {
         // 登录会恢复还没有删除的账号，所以先问。
-        const { confirm } = await wx.showModal({ title: '恢复账号', content: '您已经注销了这个账号。如果还没有删除，登录之后它会恢复，注销也就取消了。', confirmText: '恢复' });
+        const { confirm } = await wx.showModal({ title: '恢复账号', content: '您已注销这个账号。如果数据尚未删除，登录后账号会恢复，注销随之取消。', confirmText: '恢复' });
         if (!confirm) return;
       }
       wx.showLoading({ title: '正在登录', mask: true });
@@ -154,7 +154,7 @@ Component({
           this.fail(error);
           return;
         }
-        const { confirm } = await wx.showModal({ title: say(error), content: '改绑之后，那个账号就不再有这个手机号。', confirmText: '改绑' });
+        const { confirm } = await wx.showModal({ title: say(error), content: '改绑后，那个账号将不再绑定这个手机号。', confirmText: '改绑' });
         if (confirm) await this.bind(code, true); // 十分钟内，同一个 code 可以再用
       }
     },
