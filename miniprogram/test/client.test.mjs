@@ -341,6 +341,35 @@ describe('refresh', () => {
     assert.equal(device.count('refreshSession'), 4);
   });
 
+  test('what one page has got, another takes that hears late, and a third asks for late', async () => {
+    const { device, client } = start();
+    await client.login();
+    tamper(device, { access: 'of.another.time' });
+    const [first, second, third] = [1, 2, 3].map(() => restart(device));
+    // The third sends its refresh only when the first has done its own and the second has been refused.
+    let others;
+    device.next('me', {}, { after: () => first.client.me() });
+    device.next('refreshSession', { before: () => (others = second.client.me()) });
+    const profile = await third.client.me();
+    assert.deepEqual(await others, profile);
+    assert.deepEqual([second.sessions, first.sessions], [[], ['refresh']]);
+    assert.equal(device.count('refreshSession'), 2);
+    assert.equal(device.logins, 1, 'nobody was taken for a thief');
+  });
+
+  test('what another page has got is renewed where that is over too', async () => {
+    for (const change of [{ access: 'of.a.third.time' }, { access: 'of.a.third.time', got: Date.now() - DAY }]) {
+      const { device, client } = start();
+      await client.login();
+      tamper(device, { access: 'of.another.time' });
+      const later = restart(device).client;
+      tamper(device, change);
+      assert.ok((await later.me()).id);
+      assert.deepEqual([device.count('refreshSession'), device.logins], [1, 1]);
+      assert.equal(device.count('me'), change.got ? 2 : 3);
+    }
+  });
+
   test('a clock that is wrong by a day, either way, changes nothing', async () => {
     for (const wrong of [-DAY, DAY]) {
       const { device, client } = start();

@@ -71,7 +71,7 @@ function createClient(options) {
   let busy = 0;
   let state = load() || {};
   let direct = true; // whether pictures may go straight to the bucket, as far as we know
-  /** @type {Promise<Tokens> | null} */
+  /** @type {Promise<State | undefined> | null} */
   let renewal = null;
   /** @type {Login} the last one, if there was any */
   let entered;
@@ -202,8 +202,7 @@ function createClient(options) {
         // Who was RATE_LIMITED changed nothing; of any other failure one cannot know.
         const pause = e.retryAfter || (0.4 + Math.random() * 0.4) * n;
         if (call.over || n === TRIES || pause > PATIENCE || !(safe && e.retryable || e.code === 'RATE_LIMITED')) throw e;
-        await new Promise((next) => setTimeout(next, pause * 1000));
-        if (call.over) throw call.over;
+        await new Promise((next) => setTimeout(next, pause * 1000)); // send looks whether the call is over meanwhile
       }
     }
   }
@@ -224,12 +223,17 @@ function createClient(options) {
     return state.out;
   }
 
-  /** Gets new tokens: by the refresh token, unless they shall be fresh, or else by a code of wx.login. @param {boolean} [fresh] */
+  /**
+   * Gets new tokens: by the refresh token, unless they shall be fresh, or else by a code of wx.login.
+   * @param {boolean} [fresh] @returns {Promise<State | undefined>} nothing where another page's client had them already
+   */
   async function enter(fresh) {
     /** @type {Call} */
     const call = {};
-    state = load() || state; // another page's client may have refreshed
-    const old = state;
+    const { access } = state;
+    const old = state = load() || state;
+    // To refresh once more would make the refresh token that a third page may be sending too old, and it a thief.
+    if (!fresh && old.access !== access && !expired()) return undefined;
     const wait = (gate.until - Date.now()) / 1000;
     if (wait > 0 && wait <= gate.error.retryAfter) throw assign(gate.error, { retryAfter: Math.ceil(wait) });
     gate = {};
@@ -276,20 +280,20 @@ function createClient(options) {
 
   /** Keeps new tokens, unless the user has logged out meanwhile. @param {Tokens} tokens @param {number} at the server's time @param {Login} [login] */
   function accept(tokens, at, login) {
+    const next = pair(tokens);
     if (!out()) {
       const life = Date.parse(tokens.accessTokenExpiresAt) - at;
-      save(assign(pair(tokens), { got: Date.now(), life: life > 0 ? life : 0 }));
+      save(assign(next, { got: Date.now(), life: life > 0 ? life : 0 }));
       entered = login || entered;
       const { user, created } = login || /** @type {Partial<Login>} */ ({});
       emit('session', { signedIn: true, reason: login ? 'login' : 'refresh', user, created });
     }
-    return tokens;
+    return next;
   }
 
   /** By the server's clock, of which we know how far away the end was. A device whose clock was put back waits for UNAUTHENTICATED. */
   function expired() {
-    const age = Date.now() - (state.got || 0);
-    return !state.access || (!!state.life && age > state.life * 0.9);
+    return !state.access || (state.life && Date.now() - /** @type {number} */ (state.got) > state.life * 0.9);
   }
 
   /** @returns {Promise<string>} a code of wx.login */
@@ -308,7 +312,7 @@ function createClient(options) {
 
   /** Does work with a valid token: at most one repetition, and only after UNAUTHENTICATED. @template T @param {Call} call @param {boolean} safe @param {(token: string) => Promise<T>} work */
   async function signed(call, safe, work) {
-    for (let repeated = false; ; repeated = true) {
+    for (let repeated; ;) {
       if (state.out) throw signedOut();
       if (renewal || expired()) await renew();
       if (call.over) throw call.over;
@@ -318,7 +322,7 @@ function createClient(options) {
       } catch (/** @type {any} */ e) {
         if (repeated || call.over) throw e;
         unlessOver(e, e.hint);
-        if (state.access === token && !renewal) await renew();
+        repeated = state.access !== token || renewal || await renew();
       }
     }
   }
@@ -379,7 +383,7 @@ function createClient(options) {
       calls.forEach((finish) => finish(signedOut()));
       emit('session', { signedIn: false, reason: 'logout' });
       try {
-        if (under) left = pair(await under);
+        left = (await under) || left;
       } catch (e) {} // then it made no session
     }
     return end(left, input);
@@ -390,7 +394,7 @@ function createClient(options) {
     /** @type {Call} */
     const call = {};
     return persist(call, true, async () => {
-      for (let renewed = false; session.access; renewed = true) {
+      for (let renewed; session.access; renewed = true) {
         try {
           return (await post(call, documents.logout, { input }, session.access)).data.logout;
         } catch (e) {
