@@ -9,8 +9,6 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
     person, storage, files,
     /** What was sent, in order: {operation, variables, token, kind}. */
     sent: [],
-    /** How many requests the client was told the failure of. */
-    failures: 0,
     /** Called when an answer was there that is kept silent about. */
     onSilence: () => {},
     logins: 0,
@@ -40,10 +38,7 @@ export function makeDevice({ person = 'ming', storage = new Map(), files = new M
       if (over) return;
       over = true;
       device.running--;
-      later(() => {
-        options.fail?.({ errMsg: `${kind}:fail ${errMsg}`, errno });
-        device.failures++;
-      });
+      later(options.fail, { errMsg: `${kind}:fail ${errMsg}`, errno });
     };
     const task = {
       abort() { request?.destroy(); fail('abort', 600004); },
