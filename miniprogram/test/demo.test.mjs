@@ -24,8 +24,12 @@ test('a new user sets picture, nickname and telephone number', async () => {
   assert.match(page.text, /微信用户/);
   assert.equal(device.count('login'), 1, 'the launch and the page share a login');
 
+  let told;
+  device.next('updateProfile', { after: () => new Promise((tell) => { told = tell; }) });
   page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
   await until('the veil', () => page.find('.veil'));
+  await until('the answer', () => told);
+  told();
   await until('a picture', () => page.find('.avatar').dom.dataset.src);
   const shown = await fetch(page.find('.avatar').dom.dataset.src);
   assert.equal(shown.headers.get('content-type'), 'image/jpeg');
@@ -167,8 +171,10 @@ test('the telephone number is that of who is signed in', async () => {
   await until('the number', () => /手机号138\*{4}\d{4}/.test(page.text));
 
   // The account is deleted while the number is asked for; then there is a new one.
-  device.next('phone', { slow: 500 });
+  let told;
+  device.next('phone', { after: () => new Promise((tell) => { told = tell; }) });
   const late = page.component.instance.readPhone();
+  await until('the answer', () => told);
   const data = open('data');
   await data.component.instance.deleteAccount();
   data.close();
@@ -176,6 +182,7 @@ test('the telephone number is that of who is signed in', async () => {
   page.send('.button', 'tap');
   assert.notEqual((await until('a user', () => page.data.user)).id, id);
   await until('none', () => /手机号去绑定/.test(page.text));
+  told();
   await late;
   assert.match(page.text, /手机号去绑定/);
   await page.component.instance.bindPhone({ detail: {} });
