@@ -58,13 +58,13 @@ function Theme() {
 // useSaid is a word about what was just done, for as long as it takes to read it, and
 // what says it.
 function useSaid() {
-  const [said, say] = useState(null)
+  const [said, setSaid] = useState(null) // an object: what is said twice counts anew
   useEffect(() => {
     if (!said) return undefined
-    const timer = setTimeout(() => say(null), 5000)
+    const timer = setTimeout(() => setSaid(null), 5000)
     return () => clearTimeout(timer)
   }, [said])
-  return [said, say]
+  return [said?.word, (word) => setSaid({ word })]
 }
 
 // useFocusKept gives the place in which the focus stays when somebody signs in or

@@ -18,6 +18,7 @@ const base = `http://${address}`
 const { origin } = new URL(base)
 const browser = await chromium.launch({
   executablePath,
+  timeout: 120_000, // a busy machine
   args: [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
@@ -60,18 +61,22 @@ const shoot = async (page, name) => {
 const tab = (page, name) => page.locator('.tabs').getByRole('tab', { name, exact: true }).or(page.locator('.tabs button', { hasText: new RegExp(`^${name}$`) })).first().click()
 const outcome = (page) => page.locator('[data-test=outcome][role=status]')
 
+// spoiled is an access token that the server refuses; the page sends again what had it.
+const spoiled = 'spoiled'
+
 // run runs the open tab and returns what came.
 async function run(page) {
-  const came = page.waitForResponse((r) => r.url() === `${base}/graphql` && !/mutation (Renew|SignIn|SignOut)|query":"\{ me/.test(r.request().postData() ?? ''))
+  const came = page.waitForResponse((r) => r.url() === `${base}/graphql` && !/mutation (Renew|SignIn|SignOut)|query":"\{ me/.test(r.request().postData() ?? '') && !r.request().headers().authorization?.includes(spoiled))
   await page.locator('[data-test=run]').click()
   const body = await (await came).json()
   await outcome(page).waitFor()
   return body
 }
 
-async function copied(page, form) {
+async function copied(page, form, holding = '') {
   await page.locator('[data-test=copy-as]').click()
   await page.locator(`[data-form=${form}]`).click()
+  await page.locator('[data-test=code]', { hasText: holding }).waitFor() // what is written comes there with delay
   await page.locator('[data-test=copy]').click()
   await page.locator('[data-test=copy]', { hasText: /Copied|已复制/ }).waitFor()
   const text = await page.evaluate(() => navigator.clipboard.readText())
@@ -191,7 +196,7 @@ async function sandbox() {
   await page.keyboard.press('Tab')
   assert.equal(await page.evaluate(() => document.activeElement.closest('.side')), null, 'Tab is caught in an editor')
   await page.locator('.side .view-lines', { hasText: '"here"}' }).waitFor()
-  assert.match(await copied(page, 'request'), /'X-Mine': 'here'/)
+  assert.match(await copied(page, 'request', 'X-Mine'), /'X-Mine': 'here'/)
   await write('Headers', '{"X-Mine": ')
   await page.locator('[data-test=copy-as]:disabled').waitFor()
   await write('Headers', '')
@@ -222,6 +227,12 @@ async function sandbox() {
   await duplicate.locator('.bench:not([inert])').waitFor()
   const kept = (which) => which.evaluate(() => JSON.parse(sessionStorage.getItem('miniprofile.session'))?.refreshToken)
   assert.equal(await kept(duplicate), await kept(page))
+  // A word stays for five seconds from when it was said last; here as long as we like.
+  await page.evaluate(() => {
+    const { setTimeout: real } = window
+    window.ends = []
+    window.setTimeout = (f, ms, ...rest) => (ms === 5000 ? -window.ends.push(f) : real(f, ms, ...rest))
+  })
   for (const which of [page, page, duplicate, page]) {
     await which.bringToFront()
     const before = await kept(which)
@@ -233,6 +244,9 @@ async function sandbox() {
     }
     assert.equal(await kept(duplicate), await kept(page))
   }
+  assert.equal(await page.evaluate(() => window.ends.length), 3, 'what is said again goes when the first of it would')
+  await page.evaluate(() => window.ends.at(-1)())
+  await page.locator('.said:empty').waitFor({ state: 'attached' })
   await duplicate.close()
   await page.route('**/graphql', (route) => route.abort('aborted'))
   await account.click()
@@ -284,25 +298,36 @@ async function sandbox() {
   // An expired token is renewed: once, for all who wait; so is one that the server
   // does not take.
   const refreshes = () => requests.filter((r) => r.postData()?.includes('refreshSession')).length
-  for (const spoiled of [{ expires: 1 }, { accessToken: 'x' }]) {
-    await page.evaluate((change) => {
+  for (const change of [{ expires: 1 }, { accessToken: spoiled }]) {
+    await page.evaluate((how) => {
       const key = 'miniprofile.session'
-      sessionStorage.setItem(key, JSON.stringify({ ...JSON.parse(sessionStorage.getItem(key)), ...change }))
-    }, spoiled)
+      sessionStorage.setItem(key, JSON.stringify({ ...JSON.parse(sessionStorage.getItem(key)), ...how }))
+    }, { ...change, user: null })
     requests = []
+    // What the page asks by itself waits until the tab is run, and so do both for the refresh.
+    let release
+    const both = new Promise((resolve) => { release = resolve })
+    await page.route('**/graphql', (route) => both.then(() => route.fallback()))
     await page.reload()
     await page.locator('.query .view-line').first().waitFor()
-    const { data } = await run(page)
+    const came = run(page)
+    await page.locator('[data-test=run]', { hasText: '停止' }).waitFor()
+    release()
+    const { data } = await came
     assert.equal(data.me.sessions.length, before) // so the open tab is still the one
+    await page.waitForFunction(() => JSON.parse(sessionStorage.getItem('miniprofile.session')).user) // that it asks by itself is over
     assert.equal(refreshes(), 1)
+    await page.unroute('**/graphql')
   }
 
   // Signing out ends the session on the server too.
   assert.equal(await page.locator('.tabs .graphiql-tab').count(), tabs, 'a reload makes no tabs')
   const last = await page.evaluate(() => JSON.parse(sessionStorage.getItem('miniprofile.session')).accessToken)
   await account.click()
+  const told = page.waitForResponse((r) => /mutation SignOut/.test(r.request().postData() ?? ''))
   await page.locator('[data-test=sign-out]').click()
   await page.locator('[data-person=ming]').waitFor()
+  await told
   const dead = await fetch(`${origin}/graphql`, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${last}` }, body: '{"query":"{ me { id } }"}' })
   assert.equal((await dead.json()).errors[0].extensions.code, 'UNAUTHENTICATED')
   assert.equal(await page.evaluate(() => sessionStorage.getItem('miniprofile.session')), null)
@@ -379,7 +404,7 @@ async function sandbox() {
   await shoot(phone, '10-phone-copy')
   for (const width of [390, 320]) {
     await phone.setViewportSize({ width, height: 844 })
-    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `wider than ${width}`)
+    await phone.waitForFunction((w) => innerWidth === w && document.documentElement.scrollWidth <= w, width) // the editors follow a frame later
   }
   await phone.context().close()
   return { ready: page.ready, readyAgain }

@@ -19,8 +19,9 @@ globalThis.BroadcastChannel = class extends Channel {
 after(() => channels.forEach((channel) => channel.close()))
 const { identify, notice, refresh, run, session, signIn, signOut } = await import('../src/session.js')
 
-// The server: tokens are counted, and only the newest is taken.
-let sent, newest, lose, dead
+// The server: tokens are counted, and only the newest is taken. held is what the next
+// answer waits for.
+let sent, newest, lose, dead, held
 const later = () => new Promise((resolve) => { setTimeout(resolve, 5) })
 const tokens = () => {
   newest++
@@ -44,7 +45,9 @@ globalThis.fetch = async (_, { headers, body, signal }) => {
   const { query, variables } = JSON.parse(body)
   sent.push({ query, variables })
   const text = JSON.stringify(answer(query, variables, headers.Authorization))
-  await later()
+  const wait = held ?? later()
+  held = null
+  await wait
   signal?.throwIfAborted()
   if (lose > 0) {
     lose--
@@ -54,7 +57,7 @@ globalThis.fetch = async (_, { headers, body, signal }) => {
 }
 
 beforeEach(() => {
-  [sent, newest, lose, dead] = [[], 0, 0, false]
+  [sent, newest, lose, dead, held] = [[], 0, 0, false, null]
   session.set(null)
   notice.set(null)
 })
@@ -118,8 +121,11 @@ test('a login whose answer is lost is repeated with the same code and request id
 
 test('what was asked for one person says nothing of the next', async () => {
   await signIn('ming')
+  let tell
+  held = new Promise((resolve) => { tell = resolve })
   const asked = identify()
   await signIn('hong')
+  tell()
   await asked
   assert.equal(session.get().person, 'hong')
   assert.equal(session.get().user.id, 'Bearer a2')
