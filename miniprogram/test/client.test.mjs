@@ -785,6 +785,29 @@ describe('logout', () => {
     });
   }
 
+  test('everywhere, on a page that knows only tokens of before', async () => {
+    const { device, client } = start();
+    await client.login();
+    const elsewhere = restart(makeDevice({ person: device.person })).client;
+    await elsewhere.login();
+    const { client: first } = restart(device);
+    tamper(device, { access: 'of.another.time' });
+    const { client: second } = restart(device);
+    for (const ahead of [1, 2]) await clockAhead(ahead * DAY, () => first.me());
+    assert.equal(device.count('refreshSession'), 2);
+    assert.deepEqual(await second.logout({ everywhere: true }), { ended: 2 });
+  });
+
+  test('everywhere, on a page beside one that told the server in vain', async () => {
+    const { device, client } = start();
+    await client.login();
+    const other = restart(device).client;
+    device.offline = true;
+    assert.equal((await failure(client.logout())).code, 'NETWORK');
+    device.offline = false;
+    assert.deepEqual(await other.logout({ everywhere: true }), { ended: 1 });
+  });
+
   test('on another page, and then login here', async () => {
     const { device, client } = start();
     await client.login();

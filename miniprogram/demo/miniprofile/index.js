@@ -315,7 +315,6 @@ function createClient(options) {
     for (let repeated; ;) {
       if (state.out) throw signedOut();
       if (renewal || expired()) await renew();
-      if (call.over) throw call.over;
       const token = state.access || '';
       try {
         return await persist(call, safe, () => work(token));
@@ -377,7 +376,8 @@ function createClient(options) {
   /** Out at once here; then the server is told, and told again when that failed. @param {import('./schema').LogoutInput} input */
   async function leave(input) {
     if (!state.out) {
-      left = state;
+      left = load() || state; // another page's client may have refreshed
+      if (left.out) left = state; // or told the server in vain
       const under = renewal;
       save({ out: true });
       calls.forEach((finish) => finish(signedOut()));
