@@ -17,7 +17,7 @@ const advice = {
   INTERNAL: ['Report the request id.', '把请求 ID 报给后端。'],
   NOT_FOUND: ['There is nothing at this address.', '这个地址上没有内容。'],
   PERSISTED_QUERY_NOT_FOUND: ['Send the query itself, with its hash.', '连同哈希一起发送查询原文。'],
-  DOCUMENT_NOT_TRUSTED: ['Nothing a client can do: the operator lists the documents that are carried out.', '前端无能为力：服务端只执行运维列出的文档。'],
+  DOCUMENT_NOT_TRUSTED: ['Nothing a client can do: the operator lists the documents that are carried out.', '前端无能为力：服务端只执行运维人员登记过的 GraphQL 文档。'],
   ...Object.fromEntries([
     'BAD_REQUEST', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED',
     'METHOD_NOT_ALLOWED', 'NOT_ACCEPTABLE', 'UNSUPPORTED_MEDIA_TYPE',

@@ -78,7 +78,7 @@ const ready = [
   },
   {
     en: 'Sessions', zh: '登录设备',
-    comment: ['登录在哪些设备上，以及账号最近发生了什么。', 'Where I am signed in, and what happened to the account lately.'],
+    comment: ['账号在哪些设备上登录，以及最近发生了什么。', 'Where I am signed in, and what happened to the account lately.'],
     document: `query Sessions {
   me {
     sessions { id current device appId createdAt seenAt expiresAt }

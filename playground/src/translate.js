@@ -5,7 +5,7 @@ const words = {
   'Enum Values': '枚举值', 'Possible Types': '可能的类型', Implements: '实现', 'Other results': '其他结果', 'No results found': '没有结果',
   'A GraphQL schema provides a root type for each kind of operation.': '每一类操作对应一个根类型。',
   History: '历史', Clear: '清空', Cleared: '已清空', 'Failed to Clear': '清空失败', Save: '保存',
-  Explorer: '字段浏览器', 'Add new': '新建', Query: '查询', Mutation: '修改',
+  Explorer: '字段浏览器', 'Add new': '新建', Query: '查询', Mutation: '变更',
 }
 
 // A name of the schema or something typed is not a word.
