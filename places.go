@@ -184,12 +184,15 @@ func (s *settings) secrets(ctx context.Context, store drivers.Store) (secrets []
 		return nil, "", err
 	}
 	if _, err = os.Stat(path); err == nil {
-		secret, err := file.Secret(u)
+		text, err := file.Secret(u)
 		if err != nil {
 			return nil, path, err
 		}
-		secrets = strings.Split(secret, ",")
-		if err = checkLength(secrets); err != nil {
+		var secrets secretList
+		if err = secrets.UnmarshalText([]byte(text)); err == nil {
+			err = checkLength(secrets)
+		}
+		if err != nil {
 			err = fmt.Errorf("the secret in %s: %w", path, err)
 		}
 		return secrets, path, err

@@ -28,7 +28,7 @@ type settings struct {
 	CreateBucket     bool          `env:"MINIPROFILE_CREATE_BUCKET" help:"Make the bucket of a minio: place when it is missing."`
 	AvatarURL        string        `env:"MINIPROFILE_AVATAR_URL" placeholder:"URL" help:"Where the bucket can be read without this server: its own address, or a CDN's. Pictures are served from there then."`
 	OldPictures      time.Duration `env:"MINIPROFILE_OLD_PICTURES" default:"10m" placeholder:"DURATION" help:"How long a replaced picture can still be fetched, for the pages that show it."`
-	Secret           []string      `env:"MINIPROFILE_SECRET" sep:"," placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data; with memory:, one is made at each start."`
+	Secret           secretList    `env:"MINIPROFILE_SECRET" placeholder:"TEXT" help:"Protects stored secrets and signs tokens; 32 characters or more. Several, separated by commas: the first is used, the others still work. With a file: store, one is made and kept beside the data; with memory:, one is made at each start."`
 	TrustedProxies   []string      `env:"MINIPROFILE_TRUSTED_PROXIES" sep:"," placeholder:"NETWORK,…" help:"Addresses and networks of the proxies whose X-Forwarded-For is believed."`
 	TLSCert          string        `env:"MINIPROFILE_TLS_CERT" placeholder:"FILE" help:"Certificate with its chain, as PEM: the server then speaks HTTPS. Read again when it changes."`
 	TLSKey           string        `env:"MINIPROFILE_TLS_KEY" placeholder:"FILE" help:"The certificate's key, as PEM."`
@@ -55,6 +55,22 @@ type settings struct {
 
 // defaultListen is for a laptop: nobody else can reach it.
 const defaultListen = "127.0.0.1:8080"
+
+// secretList is one or several secrets: a text with commas between them. White space
+// around them, as of lines, is none of theirs.
+type secretList []string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *secretList) UnmarshalText(text []byte) error {
+	*l = nil
+	if len(text) == 0 { // as good as not set
+		return nil
+	}
+	for secret := range strings.SplitSeq(string(text), ",") {
+		*l = append(*l, strings.TrimSpace(secret))
+	}
+	return nil
+}
 
 // secretFiles lets NAME_FILE stand for each variable NAME: the content of that
 // file, without white space around it, as secrets are mounted into containers.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -407,5 +408,36 @@ func TestPlainPushes(t *testing.T) {
 	log := c.log.String()
 	if strings.Count(log, "in plain text") != 1 || !strings.Contains(log, `"apps":["wxplain"]`) || strings.Contains(log, "pushtoken") {
 		t.Errorf("the log is\n%s", log)
+	}
+}
+
+// TestSecretsBetweenSpaces: white space around a secret is none of it, wherever several
+// stand. Otherwise the older ones would open nothing, and everybody be signed out.
+func TestSecretsBetweenSpaces(t *testing.T) {
+	t.Parallel()
+	older, newer := strings.Repeat("older", 7), strings.Repeat("newer", 7)
+	dir := t.TempDir()
+	c := startChild(t, dir, "MINIPROFILE_SECRET="+older)
+	a, err := c.ask("", loginText, object{"input": object{"code": "ming~1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	refresh := func(secrets ...string) {
+		t.Helper()
+		c := startChild(t, dir, secrets...)
+		token := cmp.Or(a.Data.RefreshSession.Tokens.RefreshToken, a.Data.Login.Tokens.RefreshToken)
+		if a, err = c.ask("", refreshText, object{"input": object{"refreshToken": token}}); err != nil || len(a.Errors) > 0 {
+			t.Fatalf("with %q: %+v, %v", secrets, a, err)
+		}
+		c.stop()
+	}
+	refresh("MINIPROFILE_SECRET=" + newer + ", " + older + "\n")
+	if err := os.WriteFile(filepath.Join(dir, "data", "secret"), []byte(older+",\n"+newer+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refresh()
+	if code, _, errs := run(t, dir, "--secret", newer+", "); code != 1 || !strings.Contains(errs, "number 2 has 0") {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
