@@ -65,10 +65,12 @@ func (c *Core) putPicture(ctx context.Context, uid string, pictures avatar.Pictu
 	if err := c.store.Commit(ctx, op); err != nil {
 		return nil, storeError("commit", err)
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
+	// What fails does not cut off the other: objects that were away let one call try
+	// again, and would never learn from one that was given up.
+	var group errgroup.Group
 	for size, data := range map[AvatarSize][]byte{AvatarSmall: pictures.Small, AvatarLarge: pictures.Large} {
 		group.Go(func() error {
-			return c.objects.Put(groupCtx, pictureFolder+pictureName(p.id, size), bytes.NewReader(data), int64(len(data)), avatar.ContentType)
+			return c.objects.Put(ctx, pictureFolder+pictureName(p.id, size), bytes.NewReader(data), int64(len(data)), avatar.ContentType)
 		})
 	}
 	if err := group.Wait(); err != nil {

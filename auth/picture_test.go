@@ -13,6 +13,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +303,45 @@ type hanging struct{ drivers.Objects }
 func (hanging) Put(ctx context.Context, _ string, _ io.Reader, _ int64, _ string) error {
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// A bucket that was away lets one call try whether it is back, and refuses the other
+// of the two pictures at once: the one that tries is not given up for that.
+func TestObjectsThatComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		tried := &trying{}
+		w.wrapObjects = func(o drivers.Objects) drivers.Objects {
+			tried.Objects = o
+			return tried
+		}
+		c := w.replica(t)
+		token := c.mustLogin(t, "ming~1").Tokens.AccessToken
+		_, err := c.UpdateProfile(t.Context(), token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
+		mustBe(t, err, ErrUpstream)
+		c.update(t, token, UpdateProfileInput{Avatar: set(upload(testPicture(t, 40)))})
+	})
+}
+
+// trying lets one call at a time try, until one has stored something.
+type trying struct {
+	drivers.Objects
+	busy, back atomic.Bool
+}
+
+func (o *trying) Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) error {
+	if !o.back.Load() && !o.busy.CompareAndSwap(false, true) {
+		return errors.New("left alone")
+	}
+	defer o.busy.Store(false)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(20 * time.Millisecond):
+	}
+	o.back.Store(true)
+	return o.Objects.Put(ctx, key, r, size, contentType)
 }
 
 // A bucket that asks to be left alone is heard: the client waits that long.
