@@ -2,7 +2,7 @@
 const words = {
   NETWORK: '网络不太好，请稍后再试',
   TIMEOUT: '服务器没有回应，请稍后再试',
-  HTTP: '网络不太好，请稍后再试',
+  HTTP: '服务暂时不可用，请稍后再试',
   LOGIN_FAILED: '微信登录没有成功，请稍后再试',
   LOGIN_CODE_REJECTED: '微信登录没有成功，请再试一次',
   DELETION_PENDING: '账号已注销，数据尚未删除', // 是 hint

@@ -81,6 +81,9 @@ test('a service that is being moved', async () => {
   device.next('updateProfile', { status: 200, data: JSON.stringify({ data: null, errors: [{ message: 'No.', extensions: { code: 'READ_ONLY', retryAfter: 30 } }] }) });
   page.send('.nick', 'submit', { value: { nickname: '小明' } });
   await until('the reason', () => seen.toasts.includes('服务正在维护，暂时不能修改，请稍后再试'));
+  device.next('updateProfile', ...Array(3).fill({ status: 502, data: '<html>502 Bad Gateway</html>' }));
+  page.send('.nick', 'submit', { value: { nickname: '小明' } });
+  await until('that it is not the network', () => seen.toasts.includes('服务暂时不可用，请稍后再试'));
   page.close();
 });
 
