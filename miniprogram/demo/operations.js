@@ -3,6 +3,5 @@ module.exports = {
   sessions: 'query sessions { me { sessions { id current device seenAt } } }',
   phone: 'query phone { me { phone { number } } }',
   export: 'query export { me { export } }',
-  recordConsent: 'mutation recordConsent($input: RecordConsentInput!) { recordConsent(input: $input) { user { id } } }',
   deleteAccount: 'mutation deleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { erasedAt } }',
 };

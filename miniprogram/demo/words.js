@@ -21,6 +21,9 @@ const fields = {
   code: '授权已经过期，请再点一次', move: '这个手机号已绑定其他账号',
 };
 
+/** 用户可以同意收集的资料。 @type {Record<string, string>} */
+const scopes = { AVATAR: '头像', NICKNAME: '昵称', PHONE: '手机号', GENDER: '性别', BIRTHDAY: '生日', REGION: '地区', PREFERENCES: '偏好设置' };
+
 /** @param {any} error @returns {string} */
 function say(error) {
   if (/file not found|no such file/i.test(error.message)) return '找不到这张图片，请重新选择'; // 微信删了临时文件
@@ -40,4 +43,4 @@ function when(time) {
   return `${d.getFullYear()}年${d.getMonth() + 1}月${d.getDate()}日 ${two(d.getHours())}:${two(d.getMinutes())}`;
 }
 
-module.exports = { say, tell, when };
+module.exports = { say, tell, when, scopes };

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launch, until } from './screen.mjs';
-import { startAhead, startServer } from './server.mjs';
+import { ask, startAhead, startServer } from './server.mjs';
 import { makeDevice, photograph } from './wx.mjs';
 
 const server = await startServer();
@@ -13,7 +13,11 @@ const ahead = await startAhead(server);
 const strict = await startServer({ MINIPROFILE_REQUIRE_CONSENT: 'true' });
 const patient = await startServer({ MINIPROFILE_DELETION_DELAY: '24h' });
 let people = 0;
-const telephone = () => makeDevice({ person: `demo${process.pid}-${people++}`, files: new Map([['http://tmp/a.jpg', photograph]]) });
+const { policyVersion, purposes } = createRequire(import.meta.url)('../demo/config.js');
+/** A device whose user has agreed to the privacy guideline; with no version, to none. */
+const telephone = (agreed = policyVersion) => makeDevice({
+  person: `demo${process.pid}-${people++}`, files: new Map([['http://tmp/a.jpg', photograph]]), storage: new Map(agreed && [['agreed', agreed]]),
+});
 
 test('a new user sets picture, nickname and telephone number', async () => {
   const device = telephone();
@@ -188,6 +192,7 @@ test('the telephone number is that of who is signed in', async () => {
   told();
   await late;
   assert.match(page.text, /手机号去绑定/);
+  page.find('#privacy').instance.agree(); // a new account, a new question
   await page.component.instance.bindPhone({ detail: {} });
   await until('the number', () => /手机号138\*{4}\d{4}/.test(page.text));
   page.close();
@@ -312,6 +317,7 @@ test('export and deletion', async () => {
   if (!server.knows('deleteAccount')) device.next('deleteAccount', answer({ deleteAccount: { erasedAt: new Date().toISOString() } }));
   page.send('.soft', 'tap');
   await until('the end', () => seen.toasts.includes('已注销'));
+  assert.equal(device.storage.has('agreed'), false, 'a new account is asked anew');
   assert.equal(app.client.signedOut, true);
   assert.match(seen.modals[0], /都会被删除/);
   page.close();
@@ -330,7 +336,7 @@ test('the privacy authorisation', async () => {
   privacy.instance.agree();
   assert.deepEqual(answers, ['agree']);
   assert.doesNotMatch(page.text, /隐私保护提示/);
-  await until('the record on our side', () => device.count('recordConsent') === 1);
+  assert.equal(device.storage.get('agreed'), policyVersion);
   seen.privacy((answer) => answers.push(answer.event));
   assert.match(page.text, /隐私保护提示/);
   privacy.instance.refuse();
@@ -372,36 +378,88 @@ test('the clipboard needs the privacy authorisation too', async () => {
   index.close();
 });
 
-test('a server that demands a consent gets it, whatever WeChat knows', async () => {
+/** What the server knows of who uses an app. */
+const known = async (app) => (await app.client.query('{ me { nickname avatar { url } phone { number } consents { scope purpose policyVersion withdrawnAt } } }')).me;
+
+/** The sheet that the page itself asks by. */
+async function sheet(page) {
+  await until('the question', () => /隐私保护提示/.test(page.text));
+  assert.equal(page.component.dom.querySelector('[data-open-type=agreePrivacyAuthorization]'), null, 'a plain button: WeChat may have nothing to agree to');
+  return page.find('#privacy');
+}
+
+for (const [kind, at] of [['a server', server], ['a server that demands consents', strict]]) {
+  test(`${kind} gets a consent with each thing that the user gives, whatever WeChat knows`, async () => {
+    const device = telephone('');
+    const { app, open, seen } = launch(device, at.url);
+    const page = open('index');
+    await until('a user', () => page.data.user);
+
+    // Refused, nothing is sent.
+    page.send('.nick', 'submit', { value: { nickname: '小明' } });
+    const question = await sheet(page);
+    assert.match(page.text, /头像展示在您的资料中昵称用来称呼您手机号绑定到您的账号使用之前/, 'the purposes that are recorded');
+    question.instance.refuse();
+    await until('the reason', () => seen.toasts.includes('请先阅读并同意隐私保护指引'));
+    assert.equal(device.count('updateProfile'), 0);
+
+    // Agreed, only what is given is recorded.
+    page.send('.nick', 'submit', { value: { nickname: '小明' } });
+    (await sheet(page)).querySelector('.main').dispatchEvent('tap');
+    await until('the nickname', () => seen.toasts.includes('已保存'));
+    const consent = (scope) => ({ scope, purpose: purposes[scope], policyVersion, withdrawnAt: null });
+    assert.deepEqual((await known(app)).consents, [consent('NICKNAME')]);
+
+    // Nobody is asked again.
+    page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
+    await until('a picture', () => page.data.user.avatar);
+    await page.component.instance.bindPhone({ detail: {} });
+    assert.deepEqual((await known(app)).consents, [consent('AVATAR'), consent('NICKNAME'), consent('PHONE')]);
+
+    // Taking something away needs no consent, and gives none.
+    page.send('.nick', 'submit', { value: { nickname: '' } });
+    await until('none', () => page.data.user.nickname === null);
+    assert.equal(device.sent.filter((s) => s.operation === 'updateProfile').pop().variables.input.consent, undefined);
+    page.close();
+
+    // The guideline has changed.
+    device.storage.set('agreed', 'an older one');
+    const later = launch(device, at.url).open('index');
+    await until('a user', () => later.data.user);
+    later.send('.nick', 'submit', { value: { nickname: '小明' } });
+    await sheet(later);
+    later.close();
+  });
+}
+
+test('a server that does not know consents yet gets the data all the same', async () => {
   const device = telephone();
-  const { open, seen } = launch(device, strict.url);
+  const { app, open, seen } = launch(device, server.url);
   const page = open('index');
   await until('a user', () => page.data.user);
-  const sheet = async () => {
-    await until('the question', () => /隐私保护提示/.test(page.text));
-    assert.equal(page.component.dom.querySelector('[data-open-type=agreePrivacyAuthorization]'), null, 'a plain button: WeChat may have nothing to agree to');
-    return page.find('#privacy');
-  };
-
-  // Refused, the change is not made.
-  page.send('.nick', 'submit', { value: { nickname: '小明' } });
-  (await sheet()).instance.refuse();
-  await until('the reason', () => seen.toasts.includes('请先阅读并同意隐私保护指引'));
-
-  // Agreed, but the record is lost: the next time the question comes again.
-  device.next('recordConsent', 'offline', 'offline', 'offline');
-  page.send('.nick', 'submit', { value: { nickname: '小明' } });
-  (await sheet()).querySelector('.main').dispatchEvent('tap');
-  await until('the reason', () => seen.toasts.includes('网络不太好，请稍后再试'));
-  const bound = page.component.instance.bindPhone({ detail: {} });
-  (await sheet()).querySelector('.main').dispatchEvent('tap');
-  await bound;
-  await until('the number', () => /138\*{4}\d{4}/.test(page.text));
+  // What the program says to a field that it does not know.
+  const { token } = device.sent.at(-1);
+  const answer = await ask(server.url, 'mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { user { id } } }', { input: { unheard: {} } }, token);
+  device.next('updateProfile', { status: 200, data: JSON.stringify(answer) });
   page.send('.nick', 'submit', { value: { nickname: '小明' } });
   await until('the nickname', () => seen.toasts.includes('已保存'));
-  page.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
-  await until('a picture', () => page.data.user.avatar);
-  assert.equal(device.count('recordConsent'), 1);
+  const { nickname, consents } = await known(app);
+  assert.deepEqual([nickname, consents], ['小明', []]);
+  page.close();
+});
+
+test('the privacy guideline can be read, where WeChat can show it', async () => {
+  const { open, seen } = launch(telephone(), server.url);
+  const page = open('index');
+  let opened = 0;
+  globalThis.wx.openPrivacyContract = ({ fail }) => { if (opened++) fail({ errMsg: 'openPrivacyContract:fail' }); };
+  page.find('#privacy').instance.read();
+  assert.deepEqual([opened, seen.toasts], [1, []]);
+  page.find('#privacy').instance.read();
+  assert.deepEqual([opened, seen.toasts.pop()], [2, '现在打不开，请稍后再试']);
+  delete globalThis.wx.openPrivacyContract; // before 2.32.3
+  page.find('#privacy').instance.read();
+  assert.equal(seen.toasts.pop(), '微信版本太旧，请更新后查看');
   page.close();
 });
 

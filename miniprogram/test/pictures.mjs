@@ -30,10 +30,13 @@ let { app, open } = launch(device, server.url);
 let index = open('index');
 await until('a user', () => index.data.user);
 await picture('new', index, '我的', '#068047;color:#fff');
+index.find('#privacy').instance.agree();
 index.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
 await until('a picture', () => index.data.user.avatar);
 index.send('.nick', 'submit', { value: { nickname: '小明同学' } });
 await until('a name', () => index.data.user.nickname);
+await index.component.instance.bindPhone({ detail: {} });
+await until('a number', () => /\*/.test(index.text));
 await picture('index', index, '我的', '#068047;color:#fff');
 for (const model of ['iPad Pro 11', 'iPhone 17']) {
   const other = makeDevice({ person: 'xiaoming' });

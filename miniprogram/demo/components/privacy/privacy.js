@@ -1,19 +1,19 @@
 const config = require('../../config');
-const operations = require('../../operations');
-
-/** @type {{client: import('../../miniprofile/index').Client}} */
-const app = getApp();
+const { scopes } = require('../../words');
 
 /** 微信和页面在等的回答，可能不止一个。 @type {((answer: any) => void)[]} */
 const waiting = [];
-/** 最近一次留下的记录。 @type {Promise<any>} */
-let record;
 
 Component({
   /** 是否一打开页面就问，不等用到的时候。 */
   properties: { early: Boolean },
 
-  data: { open: false, own: false, contract: '《用户隐私保护指引》' },
+  data: {
+    open: false,
+    own: false,
+    contract: '《用户隐私保护指引》',
+    purposes: Object.entries(config.purposes).map(([scope, purpose]) => ({ name: scopes[scope], purpose })),
+  },
 
   lifetimes: {
     attached() {
@@ -42,26 +42,25 @@ Component({
       });
     },
 
-    /** 自己的服务器要用户的同意时，由页面来问。 @returns {Promise<boolean>} 同意了，并且留下了记录 */
+    /** 收集资料之前，由页面来问；这一版的指引已经同意过，就不再问。 @returns {Promise<boolean>} 是否同意 */
     ask() {
+      if (wx.getStorageSync('agreed') === config.policyVersion) return Promise.resolve(true);
       // 微信那边可能早已同意过，它的按钮就不一定有回音，所以用普通的按钮。
       this.setData({ open: true, own: !waiting.length });
       return new Promise((resolve) => {
-        waiting.push(({ event }) => resolve(event === 'agree' && record.then(() => true)));
+        waiting.push(({ event }) => resolve(event === 'agree'));
       });
     },
 
-    read() { wx.openPrivacyContract({}); },
+    read() {
+      const fail = () => wx.showToast({ title: '现在打不开，请稍后再试', icon: 'none', duration: 3000 });
+      if (wx.openPrivacyContract) wx.openPrivacyContract({ fail });
+      else wx.showToast({ title: '微信版本太旧，请更新后查看', icon: 'none', duration: 3000 });
+    },
 
     agree() {
       this.setData({ open: false });
-      // 微信那边有记录，自己也要留一份：什么目的、哪个版本、什么时候。
-      record = app.client.query(
-        operations.recordConsent,
-        { input: { consent: { scopes: ['NICKNAME', 'AVATAR', 'PHONE'], purpose: '展示您的资料', policyVersion: config.policyVersion } } },
-        { safe: true },
-      );
-      record.catch(() => {}); // 没有留下的话，服务器要它的时候再问
+      wx.setStorageSync('agreed', config.policyVersion); // 服务器上的记录，和每一项资料一起送去
       waiting.splice(0).forEach((resolve) => resolve({ event: 'agree', buttonId: 'agree' }));
     },
 

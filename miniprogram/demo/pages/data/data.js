@@ -45,6 +45,7 @@ Component({
         const code = config.sandboxPerson ? `${config.sandboxPerson}~${Date.now()}` : (await wx.login()).code;
         const { deleteAccount: { erasedAt } } = await app.client.query(operations.deleteAccount, { input: { code } });
         app.client.logout().catch(() => {}); // 会话已经没有了，这里忘掉令牌
+        wx.removeStorageSync('agreed'); // 新的账号要重新问
         // 服务器可能留了反悔的时间：在那之前登录，账号就恢复了。
         if (Date.parse(erasedAt) > Date.now() + 60000) {
           wx.setStorageSync('deleted', true); // 再登录时先问

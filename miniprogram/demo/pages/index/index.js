@@ -84,14 +84,20 @@ Component({
       }
     },
 
-    /** 做一件可能要用户同意的事：服务器没有同意的记录时，问过再做一次。 @template T @param {() => Promise<T>} change */
-    async agreed(change) {
+    /**
+     * 收集一项资料：用户同意之后，同意的记录和资料一起送去。
+     * @template T
+     * @param {keyof typeof config.purposes} scope
+     * @param {(consent?: import('../../miniprofile/index').ConsentInput) => Promise<T>} send
+     */
+    async collect(scope, send) {
+      if (!(await this.selectComponent('#privacy').ask())) throw Object.assign(new Error('refused'), { code: 'CONSENT_REQUIRED' });
       try {
-        return await change();
+        return await send({ scopes: [scope], purpose: config.purposes[scope], policyVersion: config.policyVersion });
       } catch (error) {
-        const asked = /** @type {any} */ (error).code === 'CONSENT_REQUIRED' && this.selectComponent('#privacy').ask();
-        if (!asked || !(await asked)) throw error;
-        return change();
+        const { code, field } = /** @type {any} */ (error);
+        if (code !== 'BAD_USER_INPUT' || field) throw error;
+        return send(); // 较旧的服务器不认识 consent
       }
     },
 
@@ -104,7 +110,7 @@ Component({
       if (this.data.uploading) return;
       this.setData({ uploading: 1 });
       try {
-        this.show(await this.agreed(() => app.client.setAvatar(e.detail.avatarUrl, {
+        this.show(await this.collect('AVATAR', (consent) => app.client.updateProfile({ avatar: e.detail.avatarUrl, consent }, {
           onProgress: ({ progress }) => this.setData({ uploading: Math.max(1, progress) }),
         })));
       } catch (error) {
@@ -121,7 +127,9 @@ Component({
       if (!user || nickname === (user.nickname || '') || this.data.saving) return;
       this.setData({ saving: true });
       try {
-        this.show(await this.agreed(() => app.client.updateProfile({ nickname: nickname || null }, { safe: true })));
+        this.show(await (nickname
+          ? this.collect('NICKNAME', (consent) => app.client.updateProfile({ nickname, consent }, { safe: true }))
+          : app.client.updateProfile({ nickname: null }, { safe: true })));
         wx.showToast({ title: '已保存', icon: 'success' });
       } catch (error) {
         this.fail(error);
@@ -146,7 +154,7 @@ Component({
     /** @param {string} code @param {boolean} move 从其他账号改绑过来 */
     async bind(code, move) {
       try {
-        await this.agreed(() => app.client.bindPhoneNumber({ code, move }));
+        await this.collect('PHONE', (consent) => app.client.bindPhoneNumber({ code, move, consent }));
         this.setData({ phone: '已绑定' });
         this.readPhone();
       } catch (error) {
