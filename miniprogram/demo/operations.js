@@ -3,5 +3,7 @@ module.exports = {
   sessions: 'query sessions { me { sessions { id current device seenAt } } }',
   phone: 'query phone { me { phone { number } } }',
   export: 'query export { me { export } }',
+  consents: 'query consents { me { consents { scope purpose grantedAt withdrawnAt } } }',
+  withdrawConsent: 'mutation withdrawConsent($input: WithdrawConsentInput!) { withdrawConsent(input: $input) { user { consents { scope purpose grantedAt withdrawnAt } } } }',
   deleteAccount: 'mutation deleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { erasedAt } }',
 };

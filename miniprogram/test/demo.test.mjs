@@ -398,7 +398,7 @@ for (const [kind, at] of [['a server', server], ['a server that demands consents
     // Refused, nothing is sent.
     page.send('.nick', 'submit', { value: { nickname: '小明' } });
     const question = await sheet(page);
-    assert.match(page.text, /头像展示在您的资料中昵称用来称呼您手机号绑定到您的账号使用之前/, 'the purposes that are recorded');
+    assert.match(page.text, /头像展示在您的资料中昵称用来称呼您手机号绑定到您的账号同意之后，可随时在“我的数据”里撤回/, 'the purposes that are recorded');
     question.instance.refuse();
     await until('the reason', () => seen.toasts.includes('请先阅读并同意隐私保护指引'));
     assert.equal(device.count('updateProfile'), 0);
@@ -446,19 +446,79 @@ test('a server that does not know consents yet gets the data all the same', asyn
   const { nickname, consents } = await known(app);
   assert.deepEqual([nickname, consents], ['小明', []]);
   page.close();
+
+  const refusal = (code) => ({ status: 200, data: JSON.stringify({ errors: [{ message: 'No.', extensions: { code } }] }) });
+  device.next('consents', refusal('GRAPHQL_VALIDATION_FAILED'));
+  const data = open('data');
+  await until('the reason', () => /服务器的版本较旧，还没有这个功能/.test(data.text));
+  data.send('.again', 'tap');
+  await until('the list', () => /目前没有/.test(data.text));
+  data.close();
+});
+
+test('what the user agreed to is listed, and withdrawn one by one', async () => {
+  const device = telephone();
+  const { app, open, seen } = launch(device, strict.url);
+  const index = open('index');
+  await until('a user', () => index.data.user);
+  index.send('.face', 'chooseavatar', { avatarUrl: 'http://tmp/a.jpg' });
+  await until('a picture', () => index.data.user.avatar);
+  index.send('.nick', 'submit', { value: { nickname: '小明' } });
+  await until('the nickname', () => index.data.user.nickname);
+  await index.component.instance.bindPhone({ detail: {} });
+
+  const page = open('data');
+  const date = '\\d{4}年\\d+月\\d+日 \\d\\d:\\d\\d 同意 ?撤回';
+  const listed = () => page.data.consents?.map((c) => c.scope).join();
+  await until('the list', () => listed() === 'AVATAR,NICKNAME,PHONE');
+  assert.match(page.text, new RegExp(`头像 ?展示在您的资料中 ?${date} ?昵称 ?用来称呼您 ?${date} ?手机号 ?绑定到您的账号 ?${date}`));
+
+  // Not without a confirmation.
+  const phone = { currentTarget: { dataset: { scope: 'PHONE', name: '手机号' } } };
+  seen.confirm = false;
+  await page.component.instance.withdraw(phone);
+  assert.equal(seen.modals.pop(), '撤回同意：您的手机号会被解除绑定并删除。以后愿意时，可以重新提供。');
+  assert.equal(device.count('withdrawConsent'), 0);
+  seen.confirm = true;
+
+  // It fails, and is then done.
+  device.next('withdrawConsent', 'offline', 'offline', 'offline');
+  await page.component.instance.withdraw(phone);
+  assert.equal(seen.toasts.pop(), '网络不太好，请稍后再试');
+  assert.equal(device.storage.has('agreed'), false, 'the server may have done it');
+  assert.equal(listed(), 'AVATAR,NICKNAME,PHONE');
+  for (const [scope, name, rest] of [['PHONE', 'phone', 'AVATAR,NICKNAME'], ['AVATAR', 'avatar', 'NICKNAME'], ['NICKNAME', 'nickname', '']]) {
+    assert.notEqual((await known(app))[name], null);
+    page.all('.end').at(scope === 'AVATAR' ? 0 : -1).dispatchEvent('tap', { bubbles: true });
+    await until('the rest', () => listed() === rest);
+    const after = await known(app);
+    assert.equal(after[name], null, 'it is deleted on the server');
+    assert.deepEqual(after.consents.filter((c) => !c.withdrawnAt).map((c) => c.scope).join(), rest);
+  }
+  assert.match(page.text, /目前没有/);
+  page.close();
+
+  // Back on the first page nothing is left, and who gives it anew is asked anew.
+  await index.component.instance.refresh();
+  await until('none', () => /手机号去绑定/.test(index.text));
+  assert.match(index.text, /微信用户/);
+  index.send('.nick', 'submit', { value: { nickname: '小明' } });
+  (await sheet(index)).querySelector('.main').dispatchEvent('tap');
+  await until('the nickname', () => index.data.user.nickname === '小明');
+  index.close();
 });
 
 test('the privacy guideline can be read, where WeChat can show it', async () => {
   const { open, seen } = launch(telephone(), server.url);
-  const page = open('index');
+  const page = open('data');
   let opened = 0;
   globalThis.wx.openPrivacyContract = ({ fail }) => { if (opened++) fail({ errMsg: 'openPrivacyContract:fail' }); };
-  page.find('#privacy').instance.read();
+  page.component.instance.read();
   assert.deepEqual([opened, seen.toasts], [1, []]);
-  page.find('#privacy').instance.read();
+  page.component.instance.read();
   assert.deepEqual([opened, seen.toasts.pop()], [2, '现在打不开，请稍后再试']);
   delete globalThis.wx.openPrivacyContract; // before 2.32.3
-  page.find('#privacy').instance.read();
+  page.component.instance.read();
   assert.equal(seen.toasts.pop(), '微信版本太旧，请更新后查看');
   page.close();
 });
@@ -555,7 +615,8 @@ test('every text stands out from what is behind it', async () => {
   await until('devices', () => page.data.others);
   look(page, 'sessions');
   page = open('data');
-  page.component.setData({ text: '{}', size: '2 个字符' });
+  await until('consents', () => page.data.consents);
+  page.component.setData({ text: '{}', size: '2 个字符', consents: [{ scope: 'PHONE', name: '手机号', purpose: '绑定', granted: '今天' }] });
   look(page, 'data');
   await app.client.logout();
   page = open('index');

@@ -48,6 +48,7 @@ const sessions = open('sessions');
 await until('sessions', () => sessions.data.loaded);
 await picture('sessions', sessions, '登录设备');
 const data = open('data');
+await until('consents', () => data.data.consents);
 await picture('data', data, '我的数据');
 data.component.setData({ text: JSON.stringify(await app.client.me(), null, 2), size: '412 个字符' });
 await picture('export', data, '我的数据');

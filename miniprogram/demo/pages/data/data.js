@@ -1,14 +1,64 @@
 const operations = require('../../operations');
-const { tell, when } = require('../../words');
+const { say, tell, when, scopes } = require('../../words');
 const config = require('../../config');
 
 /** @type {{client: import('../../miniprofile/index').Client}} */
 const app = getApp();
 
 Component({
-  data: { busy: '', size: '', text: '' },
+  data: {
+    busy: '',
+    size: '',
+    text: '',
+    /** @type {{scope: string, name: string, purpose: string, granted: string}[] | null} null：还不知道 */
+    consents: null,
+    error: '',
+  },
+
+  lifetimes: {
+    attached() { this.refresh(); },
+  },
 
   methods: {
+    async refresh() {
+      this.setData({ error: '' });
+      try {
+        this.show((await app.client.query(operations.consents)).me.consents);
+      } catch (error) {
+        this.setData({ error: say(error) });
+      }
+    },
+
+    /** 撤回过的也有记录，不再显示。 @param {import('../../miniprofile/index').Consent[]} consents */
+    show(consents) {
+      this.setData({
+        consents: consents.filter((c) => !c.withdrawnAt)
+          .map(({ scope, purpose, grantedAt }) => ({ scope, name: scopes[scope] || scope, purpose, granted: when(grantedAt) })),
+      });
+    },
+
+    /** 撤回同意，服务器就删除这项资料。 @param {any} e */
+    async withdraw(e) {
+      const { scope, name } = e.currentTarget.dataset;
+      const { confirm } = await wx.showModal({
+        title: '撤回同意', content: `您的${name}会被${scope === 'PHONE' ? '解除绑定并' : ''}删除。以后愿意时，可以重新提供。`, confirmText: '撤回', confirmColor: '#c62a2f',
+      });
+      if (!confirm || this.data.busy) return;
+      this.setData({ busy: scope });
+      wx.removeStorageSync('agreed'); // 再提供资料时，先问；没有收到回答，也可能已经撤回
+      try {
+        const { withdrawConsent: { user } } = await app.client.query(operations.withdrawConsent, { input: { scopes: [scope] } }, { safe: true });
+        this.show(user.consents);
+        wx.showToast({ title: '已撤回', icon: 'success' });
+      } catch (error) {
+        tell(error);
+      } finally {
+        this.setData({ busy: '' });
+      }
+    },
+
+    read() { this.selectComponent('#privacy').read(); },
+
     async exportData() {
       if (this.data.busy) return;
       this.setData({ busy: 'export' });
