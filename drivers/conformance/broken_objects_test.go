@@ -229,6 +229,10 @@ func TestBrokenObjects(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				return o.Delete(ctx, keys...)
+			}, close: func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				return o.Close()
 			}}
 		}},
 		{"does not call CheckPut", "ObjectLimits", onPut(func(ctx context.Context, o drivers.Objects, key string, r io.Reader, size int64, contentType string) error {
@@ -273,6 +277,22 @@ func TestBrokenObjects(t *testing.T) {
 					}
 					return o.Get(ctx, key)
 				}}
+		}},
+		{"keeps calls waiting while Close waits", "ObjectsCloseWaits", func(o drivers.Objects) drivers.Objects {
+			var mu sync.RWMutex
+			return tamperedObjects{Objects: o, put: func(ctx context.Context, key string, r io.Reader, size int64, contentType string) error {
+				mu.RLock()
+				defer mu.RUnlock()
+				return o.Put(ctx, key, r, size, contentType)
+			}, get: func(ctx context.Context, key string) (drivers.Object, error) {
+				mu.RLock()
+				defer mu.RUnlock()
+				return o.Get(ctx, key)
+			}, close: func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				return o.Close()
+			}}
 		}},
 		{"works after Close", "ObjectsClosed", func(o drivers.Objects) drivers.Objects {
 			return tamperedObjects{Objects: o, close: func() error { return nil }}

@@ -254,6 +254,10 @@ func TestBrokenStores(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				return s.Commit(ctx, ops...)
+			}, close: func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				return s.Close()
 			}}
 		}},
 		{"Close waits for the loop body", "ScanBody", func(s drivers.Store) drivers.Store {

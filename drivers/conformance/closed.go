@@ -122,6 +122,7 @@ func testObjectsClosed(t tester, open func() drivers.Objects) {
 func testObjectsCloseWaits(t tester, open func() drivers.Objects) {
 	o := open()
 	reader, writer := io.Pipe()
+	defer writer.Close() // whatever fails: no call stays under way
 	put, closed := make(chan error, 1), make(chan error, 1)
 	go func() { put <- o.Put(t.Context(), "a", reader, 2, "text/plain") }()
 	within(t, "Put reads its reader", func() { writer.Write([]byte("x")) })

@@ -43,12 +43,20 @@ func (r *recorder) Failed() bool {
 
 func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
-// record runs a trial and returns its first failure, or "".
-func record[D io.Closer](ctx context.Context, c trial[D], place func() (D, error)) string {
-	r := &recorder{ctx: ctx}
+// record runs a trial as go test would, with its cleanups whatever has failed, and
+// returns its first failure, or "". A trial that does not end fails t: go test would
+// end it after minutes, and never say what had failed.
+func record[D io.Closer](t *testing.T, c trial[D], place func() (D, error)) string {
+	t.Helper()
+	r := &recorder{ctx: t.Context()}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() {
+			for _, f := range slices.Backward(r.cleanups) {
+				f()
+			}
+		}()
 		defer func() { // as go test counts a panic
 			if p := recover(); p != nil {
 				r.Errorf("panic: %v", p)
@@ -58,16 +66,15 @@ func record[D io.Closer](ctx context.Context, c trial[D], place func() (D, error
 	}()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
-		r.Errorf("deadlock")
+	case <-time.After(30 * time.Second):
+		t.Errorf("%s does not end", c.name)
 	}
-	if r.Failed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.failures) > 0 {
 		return r.failures[0]
 	}
-	for _, f := range slices.Backward(r.cleanups) {
-		f()
-	}
-	return strings.Join(r.failures, "")
+	return ""
 }
 
 // caught runs a broken driver through the trials and wants the named ones to fail.
@@ -77,7 +84,7 @@ func caught[D io.Closer](t *testing.T, trials []trial[D], by string, place func(
 		if i < 0 {
 			t.Fatalf("no trial %q", name)
 		}
-		if failure := record(t.Context(), trials[i], place()); failure == "" {
+		if failure := record(t, trials[i], place()); failure == "" {
 			t.Errorf("%s passes", name)
 		} else {
 			t.Logf("%s: %s", name, strings.SplitN(failure, "\n", 2)[0])

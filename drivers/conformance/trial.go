@@ -32,13 +32,25 @@ func (c trial[D]) in(t tester, place func() (D, error)) {
 		if err != nil {
 			t.Fatalf("open: %v", err)
 		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
-		})
+		t.Cleanup(func() { closeAtEnd(t, d) })
 		return d
 	})
+}
+
+// closeAtEnd closes what a trial opened. A Close that never returns, which waits for a
+// call that is stuck, must not hide why the trial failed.
+func closeAtEnd(t tester, d io.Closer) {
+	closed := make(chan error, 1)
+	go func() { closed <- d.Close() }()
+	patience := t.patience()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	case <-time.After(patience):
+		t.Errorf("Close: still waiting after %v", patience)
+	}
 }
 
 // together runs f in n goroutines that start at once, and waits for them.
@@ -66,9 +78,10 @@ func within(t tester, promise string, f func()) {
 		defer close(done)
 		f()
 	}()
+	patience := t.patience()
 	select {
 	case <-done:
-	case <-time.After(t.patience()):
-		t.Fatalf("%s: still waiting after %v", promise, t.patience())
+	case <-time.After(patience):
+		t.Fatalf("%s: still waiting after %v", promise, patience)
 	}
 }
