@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"runtime"
@@ -518,6 +519,30 @@ func TestBrokenStores(t *testing.T) {
 			return func() (drivers.Store, error) { return memory.New().OpenStore(), nil }
 		})
 	})
+}
+
+// TestFailedRacesEnd: a race that has found something waits for nobody any more, however
+// patient it is.
+func TestFailedRacesEnd(t *testing.T) {
+	t.Parallel()
+	for bug, place := range map[string]func() (drivers.Store, error){
+		"forgets on reopening": func() (drivers.Store, error) { return memory.New().OpenStore(), nil },
+		"does not commit": func() (drivers.Store, error) {
+			return tampered{Store: memory.New().OpenStore(), commit: func(context.Context, []drivers.Op) error { return errors.New("no") }}, nil
+		},
+	} {
+		if record(t, time.Hour, trial[drivers.Store]{bug, testStoreCloseRace}, place) == "" {
+			t.Errorf("%s passes", bug)
+		}
+	}
+	puts := onPut(func(context.Context, drivers.Objects, string, io.Reader, int64, string) error {
+		return errors.New("no")
+	})
+	if record(t, time.Hour, trial[drivers.Objects]{"does not put", testObjectsCloseRace}, func() (drivers.Objects, error) {
+		return puts(memory.New().OpenObjects()), nil
+	}) == "" {
+		t.Error("does not put passes")
+	}
 }
 
 // tampered is a store with some methods replaced.

@@ -58,7 +58,7 @@ func testStoreCloseRace(t tester, open func() drivers.Store) {
 					}
 					return
 				}
-				for n := 0; refused[i] == 0 && !t.Failed(); n++ {
+				for n := 0; n == 0 || refused[i] == 0 && !t.Failed(); n++ {
 					err := s.Commit(t.Context(), create(raceKey(round, i, n), i))
 					switch {
 					case err == nil:
@@ -85,6 +85,9 @@ func testStoreCloseRace(t tester, open func() drivers.Store) {
 		}
 		if err := s.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
+		}
+		if t.Failed() {
+			return
 		}
 	}
 }
@@ -168,7 +171,7 @@ func testObjectsCloseRace(t tester, open func() drivers.Objects) {
 				}
 				return
 			}
-			for n := 0; refused[i] == 0 && !t.Failed(); n++ {
+			for n := 0; n == 0 || refused[i] == 0 && !t.Failed(); n++ {
 				err := o.Put(t.Context(), name(i, n), strings.NewReader("x"), 1, "text/plain")
 				switch {
 				case err == nil:

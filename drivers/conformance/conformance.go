@@ -12,7 +12,9 @@
 //	}
 //
 // Each subtest gets a place of its own and runs in parallel with the others.
-// What a failure prints begins with the sentence of the contract that is broken.
+// What a failure prints begins with the sentence of the contract that is broken. A
+// call that never returns is one too: its trial waits a minute for it, or half of what
+// go test's -timeout leaves, and then says so.
 // broken_test.go shows that the suite catches what it claims to catch.
 package conformance
 
@@ -104,4 +106,11 @@ var objectsTrials = []trial[drivers.Objects]{
 // live is a tester that go test runs.
 type live struct{ *testing.T }
 
-func (live) patience() time.Duration { return time.Minute }
+// patience ends before go test does, which would not print what has failed.
+func (l live) patience() time.Duration {
+	patience := time.Minute
+	if end, ok := l.Deadline(); ok {
+		patience = min(patience, time.Until(end)/2)
+	}
+	return patience
+}

@@ -15,6 +15,7 @@ import (
 // recorder is a tester for drivers that must fail: it notes failures.
 type recorder struct {
 	ctx      context.Context
+	wait     time.Duration // its patience
 	mu       sync.Mutex
 	failures []string
 	cleanups []func()
@@ -22,7 +23,7 @@ type recorder struct {
 
 func (r *recorder) Helper()                  {}
 func (r *recorder) Context() context.Context { return r.ctx }
-func (r *recorder) patience() time.Duration  { return time.Second }
+func (r *recorder) patience() time.Duration  { return r.wait }
 
 func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
@@ -46,9 +47,9 @@ func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 // record runs a trial as go test would, with its cleanups whatever has failed, and
 // returns its first failure, or "". A trial that does not end fails t: go test would
 // end it after minutes, and never say what had failed.
-func record[D io.Closer](t *testing.T, c trial[D], place func() (D, error)) string {
+func record[D io.Closer](t *testing.T, patience time.Duration, c trial[D], place func() (D, error)) string {
 	t.Helper()
-	r := &recorder{ctx: t.Context()}
+	r := &recorder{ctx: t.Context(), wait: patience}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -84,7 +85,7 @@ func caught[D io.Closer](t *testing.T, trials []trial[D], by string, place func(
 		if i < 0 {
 			t.Fatalf("no trial %q", name)
 		}
-		if failure := record(t, trials[i], place()); failure == "" {
+		if failure := record(t, time.Second, trials[i], place()); failure == "" {
 			t.Errorf("%s passes", name)
 		} else {
 			t.Logf("%s: %s", name, strings.SplitN(failure, "\n", 2)[0])
