@@ -18,6 +18,9 @@
 //   - In Commit, check every op against what is stored, then write every op.
 //     Two loops, one transaction. A driver that mixes them leaves half a batch
 //     behind one day.
+//   - Close must wait for the calls under way, refuse those that begin meanwhile, and
+//     not wait for the body of a Scan's loop. drivers/internal/gate does that, and
+//     drivers/internal/exact what Put promises about its reader.
 //   - Do not retry on ErrConflict: the core does, in one place, because only it
 //     knows how to compute the write again from newer data. Do not log: return
 //     errors, wrapped with the operation, and let no secret (a password of the

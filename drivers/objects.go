@@ -50,7 +50,8 @@ type Objects interface {
 	// than after, in the byte order of the keys, with the promises of Store.Scan.
 	List(ctx context.Context, prefix, after string) iter.Seq2[ObjectInfo, error]
 
-	// Close is as in Store.
+	// Close is as in Store: it waits for a Put whose reader takes its time, and
+	// meanwhile calls that begin return ErrClosed at once.
 	Close() error
 }
 

@@ -36,7 +36,7 @@ var (
 	// ErrInvalid: the call breaks the contract, a bug in the caller. Nothing was
 	// read or written, and repeating the call cannot help.
 	ErrInvalid = errors.New("invalid")
-	// ErrClosed: the store or objects were closed before the call, which did nothing.
+	// ErrClosed: Close had begun before the call, which did nothing.
 	ErrClosed = errors.New("closed")
 )
 
@@ -88,13 +88,14 @@ type Store interface {
 	// whole and stood in the store at some moment of the scan, but not all at the
 	// same one: a record that is there all the while is yielded exactly once; one
 	// that comes, goes or changes meanwhile may be yielded as it was before or
-	// after, or not. The body of the loop may call any method of the store. An
-	// error is yielded once, with the zero Record, and ends the scan. To go on
-	// after an interruption, pass the last ID seen as after.
+	// after, or not. The body of the loop may call any method of the store, Close too:
+	// that does not wait for the loop. An error is yielded once, with the zero Record,
+	// and ends the scan. To go on after an interruption, pass the last ID seen as after.
 	Scan(ctx context.Context, kind, prefix, after string) iter.Seq2[Record, error]
 
-	// Close waits for the calls under way and releases what the store holds.
-	// Calls that begin later return ErrClosed. Closing twice is no error.
+	// Close waits for the calls under way and releases what the store holds. Calls
+	// that begin after it has begun return ErrClosed, at once: they do not wait for
+	// what Close waits for. Closing twice is no error.
 	Close() error
 }
 

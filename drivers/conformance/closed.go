@@ -10,7 +10,7 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
-const closedPromise = "calls that begin after Close return ErrClosed"
+const closedPromise = "calls that begin after Close has begun return ErrClosed, at once"
 
 func testStoreClosed(t tester, open func() drivers.Store) {
 	s := open()
