@@ -112,7 +112,7 @@ func (c *checkAll) addresses() (r check.Report) {
 
 // checkStore tries the store, and returns it open, or nil.
 func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report) {
-	store, err := c.openStore(ctx, storesThatExist)
+	store, err := c.openStore(ctx, stores.existing())
 	if err != nil {
 		return nil, check.Report{c.unopened("store", err, "see MINIPROFILE_STORE")}
 	}
@@ -141,7 +141,7 @@ func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report)
 
 // checkObjects tries the objects.
 func (c *checkAll) checkObjects(ctx context.Context) check.Report {
-	pictures, err := c.openObjects(ctx, objectsThatExist)
+	pictures, err := c.openObjects(ctx, objects.existing())
 	if err != nil {
 		return check.Report{c.unopened("objects", err, "see MINIPROFILE_OBJECTS")}
 	}

@@ -47,21 +47,21 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 		return exit{err, exitUsage}
 	}
 	if c.From != "" {
-		if config.From, err = drivers.Open(ctx, c.From, storesToRead); err != nil {
+		if config.From, err = drivers.Open(ctx, c.From, stores.reading()); err != nil {
 			return sourceError(err)
 		}
 		defer config.From.Close()
-		if config.To, err = drivers.Open(ctx, c.To, stores); err != nil {
+		if config.To, err = drivers.Open(ctx, c.To, stores.usual()); err != nil {
 			return inUse(err)
 		}
 		defer func() { err = errors.Join(err, config.To.Close()) }()
 	}
 	if fromObjects != "" {
-		if config.FromObjects, err = drivers.Open(ctx, fromObjects, objectsToRead); err != nil {
+		if config.FromObjects, err = drivers.Open(ctx, fromObjects, objects.reading()); err != nil {
 			return sourceError(err)
 		}
 		defer config.FromObjects.Close()
-		if config.ToObjects, err = drivers.Open(ctx, toObjects, objects); err != nil {
+		if config.ToObjects, err = drivers.Open(ctx, toObjects, objects.usual()); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, config.ToObjects.Close()) }()

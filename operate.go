@@ -30,7 +30,7 @@ func (m *mergeUsers) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	places, err := m.open(ctx, storesThatExist, objects)
+	places, err := m.open(ctx, stores.existing(), objects.usual())
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (deadJobs) Help() string {
 // Run counts the dead jobs, or makes them due. It fails when there are some that
 // were not made due.
 func (d *deadJobs) Run(ctx context.Context) (err error) {
-	store, err := d.openStore(ctx, storesThatExist)
+	store, err := d.openStore(ctx, stores.existing())
 	if err != nil {
 		return err
 	}

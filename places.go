@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,46 +20,62 @@ import (
 	"github.com/miniprofile/miniprofile/migrate"
 )
 
-// The drivers, by the scheme of their URLs.
+// The drivers, by the scheme of their URLs: those that have stores, and those that
+// have objects. One line in each that a driver has is all that it takes to serve it.
 var (
-	stores = map[string]drivers.Opener[drivers.Store]{
-		"file":      file.OpenStore,
-		"firestore": firestore.OpenStore,
-		"memory":    memory.OpenStore,
+	stores = schemes[drivers.Store]{
+		"file":      {open: file.OpenStore, existing: file.OpenExistingStore, reading: file.OpenStoreForReading, checkURL: file.CheckURL},
+		"firestore": {open: firestore.OpenStore, checkURL: firestore.CheckURL},
+		"memory":    {open: memory.OpenStore, checkURL: memory.CheckURL},
 	}
-	objects = map[string]drivers.Opener[drivers.Objects]{
-		"file":   file.OpenObjects,
-		"memory": memory.OpenObjects,
-		"minio":  minio.OpenObjects,
+	objects = schemes[drivers.Objects]{
+		"file":   {open: file.OpenObjects, existing: file.OpenExistingObjects, reading: file.OpenObjectsForReading, checkURL: file.CheckURL},
+		"memory": {open: memory.OpenObjects, checkURL: memory.CheckURL},
+		"minio":  {open: minio.OpenObjects, making: minio.CreateObjects, checkURL: minio.CheckURL},
 	}
 )
 
-// urls tell what is wrong with the URL of a driver, by its scheme, without opening or
-// making anything.
-var urls = map[string]func(*url.URL) error{
-	"file":      file.CheckURL,
-	"firestore": firestore.CheckURL,
-	"memory":    memory.CheckURL,
-	"minio":     minio.CheckURL,
+type schemes[T any] map[string]driver[T]
+
+// driver is what a driver has: open, and what else it has use for. Where another
+// opener is nil, open takes its place; where checkURL is nil, every URL is right
+// until it is opened.
+type driver[T any] struct {
+	open drivers.Opener[T]
+	// existing makes nothing that is missing: in a wrong folder, an empty store would
+	// look as if all were well.
+	existing drivers.Opener[T]
+	// reading is for reading alone: others may then read too, and nothing is made.
+	reading drivers.Opener[T]
+	// making makes what open wants to be there: a bucket.
+	making drivers.Opener[T]
+	// checkURL tells what is wrong with a URL, without opening or making anything.
+	checkURL func(*url.URL) error
 }
 
-// The same, for what is only read: a file: store can then be read by others too,
-// and nothing is made where nothing is.
-var (
-	storesToRead  = with(stores, "file", file.OpenStoreForReading)
-	objectsToRead = with(objects, "file", file.OpenObjectsForReading)
-)
+func (s schemes[T]) usual() map[string]drivers.Opener[T] {
+	return s.openers(func(d driver[T]) drivers.Opener[T] { return d.open })
+}
 
-// The same, for whoever must not make what is missing: in a wrong folder, an empty
-// store would look as if all were well.
-var (
-	storesThatExist  = with(stores, "file", file.OpenExistingStore)
-	objectsThatExist = with(objects, "file", file.OpenExistingObjects)
-)
+func (s schemes[T]) existing() map[string]drivers.Opener[T] {
+	return s.openers(func(d driver[T]) drivers.Opener[T] { return d.existing })
+}
 
-func with[T any](openers map[string]drivers.Opener[T], scheme string, opener drivers.Opener[T]) map[string]drivers.Opener[T] {
-	openers = maps.Clone(openers)
-	openers[scheme] = opener
+func (s schemes[T]) reading() map[string]drivers.Opener[T] {
+	return s.openers(func(d driver[T]) drivers.Opener[T] { return d.reading })
+}
+
+func (s schemes[T]) making() map[string]drivers.Opener[T] {
+	return s.openers(func(d driver[T]) drivers.Opener[T] { return d.making })
+}
+
+func (s schemes[T]) openers(of func(driver[T]) drivers.Opener[T]) map[string]drivers.Opener[T] {
+	openers := map[string]drivers.Opener[T]{}
+	for scheme, d := range s {
+		if openers[scheme] = of(d); openers[scheme] == nil {
+			openers[scheme] = d.open
+		}
+	}
 	return openers
 }
 
@@ -149,11 +164,16 @@ func (s *settings) checkPlaces() error {
 	return wrong.err()
 }
 
-// checkURL returns an error when rawURL is none that a driver among openers takes.
-func checkURL[T any](rawURL string, openers map[string]drivers.Opener[T]) error {
+// checkURL returns an error when rawURL is none that a driver of schemes takes.
+func checkURL[T any](rawURL string, schemes schemes[T]) error {
 	dry := map[string]drivers.Opener[struct{}]{}
-	for scheme := range openers {
-		dry[scheme] = func(_ context.Context, u *url.URL) (none struct{}, err error) { return none, urls[scheme](u) }
+	for scheme, d := range schemes {
+		dry[scheme] = func(_ context.Context, u *url.URL) (none struct{}, err error) {
+			if d.checkURL != nil {
+				err = d.checkURL(u)
+			}
+			return none, err
+		}
 	}
 	_, err := drivers.Open(context.Background(), rawURL, dry)
 	return err

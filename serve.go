@@ -10,7 +10,6 @@ import (
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/drivers"
-	"github.com/miniprofile/miniprofile/drivers/minio"
 	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/playground"
 	"github.com/miniprofile/miniprofile/server"
@@ -95,11 +94,11 @@ func (s *settings) warn(log *slog.Logger, w *weChat) {
 func (s *settings) openToServe(ctx context.Context) (*places, error) {
 	switch {
 	case s.ReadOnly:
-		return s.open(ctx, storesToRead, objectsToRead)
+		return s.open(ctx, stores.reading(), objects.reading())
 	case s.CreateBucket:
-		return s.open(ctx, stores, with(objects, "minio", minio.CreateObjects))
+		return s.open(ctx, stores.usual(), objects.making())
 	}
-	return s.open(ctx, stores, objects)
+	return s.open(ctx, stores.usual(), objects.usual())
 }
 
 // newCore makes the core over the places, watched.

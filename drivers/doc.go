@@ -27,9 +27,22 @@
 //     URL, a signed link) into them.
 //   - Call the suite in drivers/conformance from a test in your folder. It has
 //     no opt-outs: a driver that cannot pass a test cannot hold a login. One that
-//     keeps things on this machine runs the suite's CrashStore too, which kills it.
-//   - Add one line to the table of schemes in places.go, one to the README, and to
-//     walls_test.go what the driver imports.
+//     keeps things on this machine runs the suite's CrashStore and CrashObjects too,
+//     which kill it.
+//   - Add one line to a table of schemes in places.go (stores, objects, or each), one to
+//     the README, and to walls_test.go what the driver imports. A line needs no more
+//     than open.
+//
+// A driver that keeps things on this machine makes its place when it is missing. For the
+// server that is right; where the setting is misspelt, it is a new, empty store that looks
+// as if all were well. So the line of such a driver has more, as that of drivers/file:
+// existing, for the commands check, merge and jobs, and reading, for the source of a copy
+// and for a server with --read-only. Both make nothing, and return an error that is
+// os.ErrNotExist and has the path in an *fs.PathError; reading writes nothing either
+// (ReadOnlyStore, ReadOnlyObjects) and lets others read meanwhile. Where they are missing,
+// open is called in their place. Any driver may have checkURL: then a wrong URL is told
+// with its setting, before anything is opened. Such a store still counts as shared: the
+// settings want a secret, and the sandbox wants MINIPROFILE_SANDBOX_ANYWHERE.
 //
 // Abilities that only some drivers have are optional interfaces of one method;
 // the base contracts do not grow.
