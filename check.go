@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/check"
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/file"
+	"github.com/miniprofile/miniprofile/server"
 )
 
 // checkAll is the command that tries what the settings name. Package check does it.
@@ -26,7 +29,7 @@ type checkAll struct {
 
 // Help implements kong.HelpProvider: what --help adds.
 func (checkAll) Help() string {
-	return `Reads the settings as the server does, writes, reads and deletes a record and an object, asks WeChat, and looks at the addresses, the secrets, the clock and the public URL. It makes no store and no secret. Exit code 0 when nothing is wrong, else 1.`
+	return `Reads the settings as the server does, writes, reads and deletes a record and an object, asks WeChat, and looks at the addresses, the certificate, the secrets, the clock and the public URL. It makes no store and no secret. Exit code 0 when nothing is wrong, else 1.`
 }
 
 // checkTime bounds it all.
@@ -62,6 +65,9 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 		r = append(r, check.Finding{Name: "setting", Status: check.Warn, Detail: text, Do: "correct or unset it"})
 	}
 	r = append(r, c.addresses()...)
+	if plan.edge.Certificate != nil {
+		r = append(r, check.Certificate(plan.edge.Certificate.End(), server.CertificateNotice))
+	}
 	store, found := c.checkStore(ctx)
 	r = append(r, found...)
 	if store != nil {
@@ -89,8 +95,9 @@ func failed(name string, err error, do string) check.Finding {
 	return check.Finding{Name: name, Status: check.Fail, Detail: err.Error(), Do: do}
 }
 
-// addresses looks whether the server could listen where it is to.
+// addresses looks whether the server could listen where it is to: at all of it at a time.
 func (c *checkAll) addresses() (r check.Report) {
+	var held net.Listener
 	setting, address := c.listens()
 	for _, at := range [][2]string{{setting, address}, {"MINIPROFILE_ADMIN_LISTEN", c.AdminListen}} {
 		if at[1] == "" || checkAddress(at[1]) != nil { // the latter is told already
@@ -99,8 +106,11 @@ func (c *checkAll) addresses() (r check.Report) {
 		listener, err := listen(at[0], at[1])
 		switch {
 		case err == nil:
-			listener.Close()
+			defer listener.Close()
+			held = listener
 			r = append(r, check.Finding{Name: "address", Status: check.OK, Detail: at[1]})
+		case errors.Is(err, errInUse) && held != nil && freed(held, at[1]):
+			r = append(r, failed("address", fmt.Errorf("%s: %s is taken by %s", at[0], at[1], setting), "give it a port of its own"))
 		case errors.Is(err, errInUse):
 			r = append(r, check.Finding{Name: "address", Status: check.Warn, Detail: at[1] + " is in use", Do: "if it is not this server that runs there: " + err.Error()})
 		default:
@@ -110,11 +120,21 @@ func (c *checkAll) addresses() (r check.Report) {
 	return r
 }
 
+// freed reports whether an address can be listened on once held is closed.
+func freed(held net.Listener, address string) bool {
+	held.Close()
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+}
+
 // checkStore tries the store, and returns it open, or nil.
 func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report) {
 	store, err := c.openStore(ctx, stores.existing())
 	if err != nil {
-		return nil, check.Report{c.unopened("store", err, "see MINIPROFILE_STORE")}
+		return nil, check.Report{c.unopened("store", c.Store, err, "see MINIPROFILE_STORE")}
 	}
 	var r check.Report
 	if path, _ := secretFile(c.Store); path != "" {
@@ -143,23 +163,46 @@ func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report)
 func (c *checkAll) checkObjects(ctx context.Context) check.Report {
 	pictures, err := c.openObjects(ctx, objects.existing())
 	if err != nil {
-		return check.Report{c.unopened("objects", err, "see MINIPROFILE_OBJECTS")}
+		return check.Report{c.unopened("objects", c.objects(), err, "see MINIPROFILE_OBJECTS")}
 	}
 	defer pictures.Close()
 	return check.Objects(ctx, pictures)
 }
 
-// unopened says why a place could not be opened, where that may be as it should.
-func (c *checkAll) unopened(name string, err error, do string) check.Finding {
+// unopened says why the place at rawURL could not be opened, where that may be as it
+// should.
+func (c *checkAll) unopened(name, rawURL string, err error, do string) check.Finding {
 	var missing *fs.PathError
 	switch {
 	case errors.Is(err, file.ErrInUse):
 		return check.Finding{Name: name, Status: check.Warn, Detail: "in use by a running server", Do: "ask its /readyz, or stop it to try the store too"}
 	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing):
+		if c.ReadOnly {
+			return failed(name, fmt.Errorf("there is no %s, and with MINIPROFILE_READ_ONLY the server makes nothing", missing.Path), "is this the right folder? Else start once without MINIPROFILE_READ_ONLY")
+		}
+		if err := canMake(rawURL); err != nil {
+			do := whoseFolder
+			if errors.Is(err, syscall.ENOSPC) {
+				do = "the disk is full: make room on it"
+			}
+			return failed(name, fmt.Errorf("there is no %s, and the server cannot make it: %w", missing.Path, err), do)
+		}
 		return check.Finding{Name: name, Status: check.Warn, Detail: "there is no " + missing.Path + ": the server makes it at its first start",
 			Do: "if it should be there, this is the wrong folder or setting: best name the place absolutely, as file:/var/lib/miniprofile"}
 	}
 	return failed(name, err, do)
+}
+
+// whoseFolder is the advice where a folder cannot be used.
+const whoseFolder = "whose is the folder? It must be the user's that serves, on a file system that can be written"
+
+// canMake returns why the server could not make a file: place.
+func canMake(rawURL string) error {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return err
+	}
+	return file.CanMake(u)
 }
 
 // checkSecret looks at the secret. store may be nil.

@@ -1,7 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +19,89 @@ import (
 
 	"github.com/miniprofile/miniprofile/drivers"
 )
+
+// unmakeable is a folder that nobody can make, whoever runs the test.
+func unmakeable(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return "/sys/miniprofile" // refuses root too
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "miniprofile")
+}
+
+// TestCheckRefuses: where the server does not start, the check fails.
+func TestCheckRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	missing := unmakeable(t)
+	for _, c := range []struct{ args, want, do string }{
+		{"--listen 127.0.0.1:0 --store file:" + missing, "fail  store ", "whose is the folder?"},
+		{"--listen 127.0.0.1:0 --store memory: --objects file:" + missing, "fail  objects ", "whose is the folder?"},
+		{"--listen 127.0.0.1:0 --read-only", "fail  store ", "start once without MINIPROFILE_READ_ONLY"},
+		{"--listen " + address + " --admin-listen " + address, "MINIPROFILE_ADMIN_LISTEN: " + address + " is taken by MINIPROFILE_LISTEN", "a port of its own"},
+	} {
+		args := strings.Fields(c.args)
+		code, out, errs := run(t, dir, append([]string{"check"}, args...)...)
+		if code != 1 || !strings.Contains(out, c.want) || !strings.Contains(out, c.do) {
+			t.Errorf("%s: exit code %d\n%s%s", c.args, code, out, errs)
+		}
+		if code, _, errs := run(t, dir, append([]string{"serve"}, args...)...); code != 1 {
+			t.Errorf("%s: the server ends by %d\n%s", c.args, code, errs)
+		}
+	}
+	if code, out, errs := run(t, dir, "check", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"); code != 0 || !strings.Contains(out, "the server makes it at its first start") {
+		t.Errorf("before the first start: exit code %d\n%s%s", code, out, errs)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data")); !os.IsNotExist(err) {
+		t.Error("the check makes a folder")
+	}
+}
+
+// TestCertificateEnds: a certificate that has ended is told of at the start, and by the
+// check.
+func TestCertificateEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s settings
+	s.TLSCert, s.TLSKey = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, block := range map[string]*pem.Block{s.TLSCert: {Type: "CERTIFICATE", Bytes: der}, s.TLSKey: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	_, _ = s.edge(slog.New(slog.NewTextHandler(&log, nil))) // the other settings are none
+	if !strings.Contains(log.String(), "level=WARN msg=\"the TLS certificate ends within a week, or has ended") {
+		t.Errorf("at the start: %s", &log)
+	}
+	code, out, errs := run(t, dir, "check", "--listen", "127.0.0.1:0", "--tls-cert", s.TLSCert, "--tls-key", s.TLSKey)
+	if code != 1 || !strings.Contains(out, "fail  certificate ") || !strings.Contains(out, "renew it now") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
 
 // TestCheckCommand: what the command finds about settings that are right and
 // wrong, and its exit codes; it leaves nothing behind and shows no secret.

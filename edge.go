@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/miniprofile/miniprofile/graph"
 	"github.com/miniprofile/miniprofile/playground"
@@ -47,6 +48,8 @@ func (s *settings) edge(log *slog.Logger) (server.Config, error) {
 	if s.TLSCert != "" || s.TLSKey != "" {
 		config.Certificate, err = server.OpenCertificate(s.TLSCert, s.TLSKey, func(err error) {
 			log.Error("the new certificate does not serve, the old one goes on", "error", err.Error())
+		}, func(end time.Time) {
+			log.Warn("the TLS certificate ends within a week, or has ended: renew it", "end", end)
 		})
 		wrong.add("MINIPROFILE_TLS_CERT, MINIPROFILE_TLS_KEY", err)
 	}

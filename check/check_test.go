@@ -262,6 +262,13 @@ func TestClock(t *testing.T) {
 	}
 }
 
+func TestCertificate(t *testing.T) {
+	t.Parallel()
+	for left, status := range map[time.Duration]Status{time.Hour: OK, time.Minute: Warn, -time.Minute: Fail} {
+		want(t, Report{Certificate(time.Now().Add(left), 30*time.Minute)}, "certificate", status, "UTC")
+	}
+}
+
 func TestPublicURL(t *testing.T) {
 	t.Parallel()
 	answer := func(body string) string {

@@ -1,5 +1,5 @@
 // Package check tries what a server will rely on, before it does: the store, the
-// objects, WeChat, the secrets, the clock, the public URL. Main calls it for the
+// objects, WeChat, the secrets, the clock, the certificate, the public URL. Main calls it for the
 // command check with what the settings name. Each probe gives findings that say
 // what was tried, how long it took, what is wrong and what to do about it; none
 // holds a secret.

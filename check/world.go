@@ -164,6 +164,20 @@ func Clock(ctx context.Context, server, rawURL string) Report {
 	return Report{f}
 }
 
+// Certificate looks how far the end of the certificate is that the server is to serve:
+// no less than notice is good.
+func Certificate(end time.Time, notice time.Duration) Finding {
+	f := Finding{Name: "certificate", Status: OK, Detail: "until " + end.UTC().Format(time.DateTime) + " UTC"}
+	left := time.Until(end)
+	if left < notice {
+		f.Status, f.Do = Warn, "renew it now; the server reads it again when its file changes"
+	}
+	if left <= 0 {
+		f.Status, f.Detail = Fail, "ended at "+end.UTC().Format(time.DateTime)+" UTC"
+	}
+	return f
+}
+
 // PublicURL looks whether clients can use the public URL, which has no slash at its
 // end, and whether what answers there is miniprofile. sandbox says that no real
 // WeChat client will come.

@@ -18,21 +18,24 @@ const certificateLife = 10 * time.Second
 type Certificate struct {
 	certFile, keyFile string
 	failed            func(error)
+	ends              func(time.Time)
 
 	mu    sync.Mutex
 	now   *tls.Certificate
 	stamp string    // of the files that now was read from
 	until time.Time // when to look again
 	bad   bool      // whether the last look failed
+	told  time.Time // the end that ends was told last
 }
 
 // OpenCertificate reads a certificate, PEM with its chain, and its key. failed is
 // told when a later reading fails, once until one succeeds; its error holds nothing of the key.
-func OpenCertificate(certFile, keyFile string, failed func(error)) (*Certificate, error) {
+// ends is told, once, when the certificate that serves ends within CertificateNotice.
+func OpenCertificate(certFile, keyFile string, failed func(error), ends func(time.Time)) (*Certificate, error) {
 	if certFile == "" || keyFile == "" {
 		return nil, errors.New("a certificate needs both its file and that of its key")
 	}
-	c := &Certificate{certFile: certFile, keyFile: keyFile, failed: failed}
+	c := &Certificate{certFile: certFile, keyFile: keyFile, failed: failed, ends: ends}
 	stamp, err := c.files()
 	if err != nil {
 		return nil, err
@@ -40,7 +43,26 @@ func OpenCertificate(certFile, keyFile string, failed func(error)) (*Certificate
 	if err := c.read(stamp); err != nil {
 		return nil, err
 	}
+	c.notice()
 	return c, nil
+}
+
+// CertificateNotice is how long before its end a certificate should have been renewed.
+const CertificateNotice = 7 * 24 * time.Hour
+
+// End is when the certificate that serves ends.
+func (c *Certificate) End() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now.Leaf.NotAfter
+}
+
+// notice tells of a certificate that ends soon.
+func (c *Certificate) notice() {
+	if end := c.now.Leaf.NotAfter; time.Until(end) < CertificateNotice && !end.Equal(c.told) {
+		c.told = end
+		c.ends(end)
+	}
 }
 
 // files tells which state the files are in.
@@ -81,6 +103,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c.failed(err)
 	}
 	c.bad = err != nil
+	c.notice()
 	return c.now, nil
 }
 

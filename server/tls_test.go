@@ -22,15 +22,20 @@ import (
 	"time"
 )
 
-// writeCertificate makes a certificate for 127.0.0.1 with a serial number.
+// writeCertificate makes a certificate for 127.0.0.1 with a serial number, for a month.
 func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) *x509.Certificate {
+	t.Helper()
+	return writeCertificateUntil(t, certFile, keyFile, serial, time.Now().Add(30*24*time.Hour))
+}
+
+func writeCertificateUntil(t *testing.T, certFile, keyFile string, serial int64, end time.Time) *x509.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: end,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -59,12 +64,13 @@ func TestHTTPS(t *testing.T) {
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	first := writeCertificate(t, certFile, keyFile, 1)
 	var failures atomic.Int64
+	var ends []time.Time // under certificate.mu
 	certificate, err := OpenCertificate(certFile, keyFile, func(err error) {
 		failures.Add(1)
 		if strings.Contains(err.Error(), "PRIVATE") {
 			t.Error(err)
 		}
-	})
+	}, func(end time.Time) { ends = append(ends, end) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +124,23 @@ func TestHTTPS(t *testing.T) {
 	if r, err := dial(second, 0); err != nil || r.TLS.PeerCertificates[0].SerialNumber.Int64() != 2 {
 		t.Errorf("the new certificate does not serve: %v", err)
 	}
+	// One that ends soon is told of, once.
+	third := writeCertificateUntil(t, certFile, keyFile, 3, time.Now().Add(CertificateNotice-time.Minute))
+	for range 3 {
+		lookAgain()
+		if _, err := dial(third, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if end := certificate.End(); len(ends) != 1 || !ends[0].Equal(third.NotAfter) || !end.Equal(third.NotAfter) {
+		t.Errorf("told of the ends %v of what ends at %v", ends, end)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 	for _, files := range [][2]string{{certFile, ""}, {"", keyFile}, {certFile, certFile}, {filepath.Join(dir, "none"), keyFile}} {
-		if _, err := OpenCertificate(files[0], files[1], nil); err == nil {
+		if _, err := OpenCertificate(files[0], files[1], nil, nil); err == nil {
 			t.Errorf("%v opens", files)
 		}
 	}
@@ -205,7 +222,7 @@ func TestFailedHandshakes(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writeCertificate(t, certFile, keyFile, 1)
-	certificate, err := OpenCertificate(certFile, keyFile, func(err error) { t.Error(err) })
+	certificate, err := OpenCertificate(certFile, keyFile, func(err error) { t.Error(err) }, func(end time.Time) { t.Error(end) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,6 +118,26 @@ func makeFolder(path string) error {
 	return syncFolder(filepath.Dir(path), (*os.File).Sync)
 }
 
+// CanMake returns why the folder that u names, or something in it, could not be made:
+// in the nearest folder that there is, it makes one and removes it again.
+func CanMake(u *url.URL) error {
+	path, err := Folder(u)
+	if err != nil {
+		return err
+	}
+	for {
+		tried, err := os.MkdirTemp(path, ".probe-*")
+		if err == nil {
+			return os.Remove(tried)
+		}
+		above := filepath.Dir(path)
+		if _, missing := os.Lstat(path); !errors.Is(missing, os.ErrNotExist) || above == path {
+			return err
+		}
+		path = above
+	}
+}
+
 // nameFirst gives the whole file from the name to as well, unless another process was
 // faster: then that one's stays. Unlike a rename, a link never replaces anything.
 func nameFirst(from, to string) error {

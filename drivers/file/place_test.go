@@ -112,3 +112,23 @@ func TestSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestCanMake: it tries where the folder would be made, and leaves nothing behind.
+func TestCanMake(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	for _, path := range []string{base, base + "/a", base + "/a/b/c"} {
+		if err := file.CanMake(&url.URL{Scheme: "file", Path: path}); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(base); err != nil || len(left) != 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	if err := os.WriteFile(base+"/plain", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.CanMake(&url.URL{Scheme: "file", Path: base + "/plain"}); err == nil {
+		t.Error("makes a folder in a file")
+	}
+}
