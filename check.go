@@ -18,6 +18,7 @@ import (
 	"github.com/miniprofile/miniprofile/check"
 	"github.com/miniprofile/miniprofile/drivers"
 	"github.com/miniprofile/miniprofile/drivers/file"
+	"github.com/miniprofile/miniprofile/drivers/minio"
 	"github.com/miniprofile/miniprofile/server"
 )
 
@@ -144,7 +145,7 @@ func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report)
 		}
 		r = append(r, f)
 	}
-	r = append(r, check.Store(ctx, store)...)
+	r = append(r, check.Store(ctx, store, unusable(c.Store))...)
 	switch dead, err := auth.DeadJobs(ctx, store); {
 	case err != nil:
 		r = append(r, failed("jobs", err, "see the store, above"))
@@ -166,7 +167,7 @@ func (c *checkAll) checkObjects(ctx context.Context) check.Report {
 		return check.Report{c.unopened("objects", c.objects(), err, "see MINIPROFILE_OBJECTS")}
 	}
 	defer pictures.Close()
-	return check.Objects(ctx, pictures)
+	return check.Objects(ctx, pictures, unusable(c.objects()))
 }
 
 // unopened says why the place at rawURL could not be opened, where that may be as it
@@ -181,20 +182,41 @@ func (c *checkAll) unopened(name, rawURL string, err error, do string) check.Fin
 			return failed(name, fmt.Errorf("there is no %s, and with MINIPROFILE_READ_ONLY the server makes nothing", missing.Path), "is this the right folder? Else start once without MINIPROFILE_READ_ONLY")
 		}
 		if err := canMake(rawURL); err != nil {
-			do := whoseFolder
-			if errors.Is(err, syscall.ENOSPC) {
-				do = "the disk is full: make room on it"
-			}
-			return failed(name, fmt.Errorf("there is no %s, and the server cannot make it: %w", missing.Path, err), do)
+			return failed(name, fmt.Errorf("there is no %s, and the server cannot make it: %w", missing.Path, err), aboutFolder(err, whoseFolder))
 		}
 		return check.Finding{Name: name, Status: check.Warn, Detail: "there is no " + missing.Path + ": the server makes it at its first start",
 			Do: "if it should be there, this is the wrong folder or setting: best name the place absolutely, as file:/var/lib/miniprofile"}
+	case errors.Is(err, minio.ErrNoBucket) && c.CreateBucket && !c.ReadOnly:
+		return check.Finding{Name: name, Status: check.Warn, Detail: "there is no such bucket: the server makes it at its first start",
+			Do: "if it should be there, correct MINIPROFILE_OBJECTS; the credentials must be allowed to make one"}
 	}
-	return failed(name, err, do)
+	return failed(name, err, aboutFolder(err, do))
+}
+
+// unusable is the advice where a place that is open cannot be used.
+func unusable(rawURL string) string {
+	switch scheme(rawURL) {
+	case "file":
+		return whoseFolder
+	case "firestore", "minio":
+		return "see the message; may the credentials write, read and delete in this place?"
+	}
+	return "see the message"
 }
 
 // whoseFolder is the advice where a folder cannot be used.
 const whoseFolder = "whose is the folder? It must be the user's that serves, on a file system that can be written"
+
+// aboutFolder is the advice about an error of a file system, else do.
+func aboutFolder(err error, do string) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "the disk is full: make room on it"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return whoseFolder
+	}
+	return do
+}
 
 // canMake returns why the server could not make a file: place.
 func canMake(rawURL string) error {
@@ -210,13 +232,25 @@ func (c *checkAll) checkSecret(ctx context.Context, store drivers.Store) check.R
 	secrets, path, err := c.secrets(ctx, store)
 	switch {
 	case err != nil && path != "":
-		return check.Report{failed("secret", err, "restore "+path+", after a copy from the store that was copied, or set MINIPROFILE_SECRET to what it held")}
+		return check.Report{failed("secret", err, aboutSecret(path, err))}
 	case err != nil:
 		return nil // told with the settings
 	case secrets == nil:
 		return check.Report{{Name: "secret", Status: check.OK, Detail: "none yet: the server makes it at its first start"}}
 	}
 	return check.Secrets(ctx, secrets, path, store)
+}
+
+// aboutSecret is the advice about the file of a secret that cannot be used. What is
+// there may be the good one, so nobody is told to write over it.
+func aboutSecret(path string, err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "give it to the user that serves: its content may be right"
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "restore " + path + ", after a copy from the store that was copied, or set MINIPROFILE_SECRET to what it held"
+	}
+	return "see the message; keep what is there until you know what it is"
 }
 
 // checkWeChat asks WeChat.

@@ -8,16 +8,21 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/minio"
 )
 
 // unmakeable is a folder that nobody can make, whoever runs the test.
@@ -100,6 +105,40 @@ func TestCertificateEnds(t *testing.T) {
 	code, out, errs := run(t, dir, "check", "--listen", "127.0.0.1:0", "--tls-cert", s.TLSCert, "--tls-key", s.TLSKey)
 	if code != 1 || !strings.Contains(out, "fail  certificate ") || !strings.Contains(out, "renew it now") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestAdvice: what is said to do is what helps.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "short"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	denied := fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES})
+	readOnly := &fs.PathError{Op: "mkdir", Path: "x", Err: syscall.EROFS}
+	full := &fs.PathError{Op: "mkdir", Path: "x", Err: syscall.ENOSPC}
+	noBucket := fmt.Errorf("open: %w", minio.ErrNoBucket)
+	var c, creates, reads checkAll
+	creates.CreateBucket, reads.CreateBucket, reads.ReadOnly = true, true, true
+	for i, a := range []struct{ got, want string }{
+		{aboutSecret("", denied), "give it to the user that serves"},
+		{aboutSecret(filepath.Join(dir, "short"), errors.New("too short")), "keep what is there"},
+		{aboutSecret(filepath.Join(dir, "none"), errors.New("missing")), "restore "},
+		{c.unopened("store", "file:x", denied, "see").Do, "whose is the folder?"},
+		{c.unopened("store", "file:x", readOnly, "see").Do, "whose is the folder?"},
+		{c.unopened("store", "file:x", full, "see").Do, "the disk is full"},
+		{c.unopened("store", "file:x", errors.New("other"), "see").Do, "see"},
+		{unusable("file:x"), "whose is the folder?"},
+		{unusable("minio://h/b"), "the credentials"},
+		{unusable("memory:"), "see the message"},
+		{string(c.unopened("objects", "minio://h/b", noBucket, "see").Status), "fail"},
+		{string(creates.unopened("objects", "minio://h/b", noBucket, "see").Status), "warn"},
+		{string(reads.unopened("objects", "minio://h/b", noBucket, "see").Status), "fail"},
+	} {
+		if !strings.Contains(a.got, a.want) {
+			t.Errorf("%d: %q, want %q", i, a.got, a.want)
+		}
 	}
 }
 

@@ -3,10 +3,12 @@ package check
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -87,10 +89,16 @@ func TestStore(t *testing.T) {
 	} {
 		space := memory.New()
 		c.broken.Store = space.OpenStore()
-		r := Store(t.Context(), c.broken)
+		r := Store(t.Context(), c.broken, "see the message")
 		want(t, r, c.finding, c.status, c.detail)
 		if name == "full" && !strings.Contains(r[0].Do, "the disk is full") {
 			t.Errorf("%s: %s", name, r[0].Do)
+		}
+		last := r[len(r)-1].Do
+		for of, do := range map[string]string{"refuses": "see the message", "forgets": "another place", "overwrites": "another place", "half a copy": "copy again"} {
+			if name == of && !strings.Contains(last, do) {
+				t.Errorf("%s: %s", name, last)
+			}
 		}
 		if r.Failed() != (c.status == Fail) {
 			t.Errorf("%s: %+v", name, r)
@@ -135,7 +143,7 @@ func TestObjects(t *testing.T) {
 		{brokenObjects{memory.New().OpenObjects(), "other", false}, "objects: get", Fail},
 		{brokenObjects{memory.New().OpenObjects(), "", true}, "objects: delete", Fail},
 	} {
-		want(t, Objects(t.Context(), c.objects), c.finding, c.status, "")
+		want(t, Objects(t.Context(), c.objects, "see the message"), c.finding, c.status, "")
 	}
 }
 
@@ -297,9 +305,24 @@ func TestPublicURL(t *testing.T) {
 		{answer("<html>"), true, "public URL: answers", Warn, "not miniprofile"},
 		{"http://127.0.0.1:1", true, "public URL: answers", Warn, "no answer"},
 		{"https://x.invalid", false, "public URL: answers", Fail, "host is not known"},
-		{tls.URL, false, "public URL: answers", Fail, "certificate"},
+		{tls.URL, false, "public URL: answers", Fail, "certificate is not good: x509: certificate signed by unknown authority"},
+		{ours + "/api", true, "public URL: answers", Warn, "not miniprofile"},
 	} {
 		want(t, PublicURL(t.Context(), c.url, c.sandbox), c.name, c.status, c.detail)
+	}
+	for url, do := range map[string]string{answer("<html>"): "with the path as it is?", ours + "/api": "take /api away", tls.URL: "the whole chain"} {
+		if r := PublicURL(t.Context(), url, true); !strings.Contains(r[1].Do, do) {
+			t.Errorf("%s: %+v", url, r[1])
+		}
+	}
+	for do, err := range map[string]error{
+		"for this host": x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"},
+		"renew":         &net.OpError{Err: x509.CertificateInvalidError{Reason: x509.Expired}},
+		"the message":   errors.New("tls: handshake failure"),
+	} {
+		if got := aboutTLS(err); !strings.Contains(got, do) {
+			t.Errorf("%v: %s", err, got)
+		}
 	}
 }
 

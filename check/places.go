@@ -19,8 +19,9 @@ import (
 // crash leaves behind expires.
 const Kind = "probes"
 
-// Store writes a record, conditionally, reads it, and deletes it.
-func Store(ctx context.Context, s drivers.Store) Report {
+// Store writes a record, conditionally, reads it, and deletes it. do is what to do where
+// the store cannot.
+func Store(ctx context.Context, s drivers.Store, do string) Report {
 	key := drivers.Key{Kind: Kind, ID: strings.ToLower(rand.Text())}
 	expires := time.Now().Add(time.Hour)
 	first, second := json.RawMessage(`{"probe":1}`), json.RawMessage(`{"probe":2}`)
@@ -32,12 +33,11 @@ func Store(ctx context.Context, s drivers.Store) Report {
 		case !found[0].Exists() && want == nil:
 			return found[0], nil
 		case !found[0].Exists(), !bytes.Equal(compact(found[0].Data), want):
-			return drivers.Record{}, errors.New("it does not give back what was written")
+			return drivers.Record{}, unfaithful("it does not give back what was written")
 		}
 		return found[0], nil
 	}
 	var record drivers.Record
-	const do = "see the message; for a file: store: whose is the folder?"
 	steps := []step{
 		{"store: write", "a new record", func() error { return s.Commit(ctx, drivers.Create(key, first, expires)) }},
 		{"store: read", "as it was written", func() (err error) { record, err = get(first); return err }},
@@ -49,7 +49,7 @@ func Store(ctx context.Context, s drivers.Store) Report {
 			case err != nil:
 				return err
 			}
-			return errors.New("it accepts an outdated write: accounts would be lost on it")
+			return unfaithful("it accepts an outdated write: accounts would be lost on it")
 		}},
 		{"store: delete", "and it is gone", func() error {
 			record, err := get(second)
@@ -66,11 +66,10 @@ func Store(ctx context.Context, s drivers.Store) Report {
 	return try(do, steps)
 }
 
-// Objects puts an object, reads it, and deletes it.
-func Objects(ctx context.Context, o drivers.Objects) Report {
+// Objects puts an object, reads it, and deletes it. do is what to do where it cannot.
+func Objects(ctx context.Context, o drivers.Objects, do string) Report {
 	key := "probes/" + strings.ToLower(rand.Text())
 	body := []byte(rand.Text())
-	const do = "see the message; may the credentials write, read and delete in this place?"
 	return try(do, []step{
 		{"objects: put", fmt.Sprintf("%d bytes", len(body)), func() error {
 			return o.Put(ctx, key, bytes.NewReader(body), int64(len(body)), "text/plain")
@@ -81,10 +80,11 @@ func Objects(ctx context.Context, o drivers.Objects) Report {
 				return err
 			}
 			defer object.Close()
-			if got, err := io.ReadAll(object); err != nil || !bytes.Equal(got, body) {
-				return errors.Join(errors.New("it does not give back what was put"), err)
+			got, err := io.ReadAll(object)
+			if err == nil && !bytes.Equal(got, body) {
+				return unfaithful("it does not give back what was put")
 			}
-			return nil
+			return err
 		}},
 		{"objects: delete", "and it is gone", func() error {
 			if err := o.Delete(ctx, key); err != nil {
@@ -92,7 +92,7 @@ func Objects(ctx context.Context, o drivers.Objects) Report {
 			}
 			object, err := o.Get(ctx, key)
 			if err == nil {
-				return errors.Join(errors.New("it is still there"), object.Close())
+				return errors.Join(unfaithful("it is still there"), object.Close())
 			}
 			if !errors.Is(err, drivers.ErrNotFound) {
 				return err
@@ -108,10 +108,23 @@ type step struct {
 	f            func() error
 }
 
+// unfaithful is what a place does that it must not.
+type unfaithful string
+
+func (u unfaithful) Error() string { return string(u) }
+
 // try takes steps until one fails.
 func try(do string, steps []step) (r Report) {
 	for _, step := range steps {
-		r = append(r, timed(step.name, step.detail, do, step.f))
+		var failed error
+		found := timed(step.name, step.detail, do, func() error { failed = step.f(); return failed })
+		switch {
+		case errors.As(failed, new(unfaithful)):
+			found.Do = "serve from another place: what is kept here is not safe"
+		case errors.Is(failed, migrate.ErrUnfinished):
+			found.Do = "run the same miniprofile copy again, which goes on where it was, or name another store"
+		}
+		r = append(r, found)
 		if r.Failed() {
 			break
 		}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -199,7 +200,7 @@ func reach(ctx context.Context, raw string) Finding {
 	start := time.Now()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, raw+"/", nil)
 	if err != nil {
-		f.Status, f.Detail = Fail, "it is no URL"
+		f.Status, f.Detail, f.Do = Fail, "it is no URL", "set MINIPROFILE_PUBLIC_URL right, as https://api.example.com"
 		return f
 	}
 	response, err := client.Do(request)
@@ -211,7 +212,7 @@ func reach(ctx context.Context, raw string) Finding {
 		case errors.As(err, &dns):
 			f.Status, f.Detail, f.Do = Fail, "the host is not known", "is MINIPROFILE_PUBLIC_URL spelt right, and is there a DNS record?"
 		case strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:"):
-			f.Status, f.Detail, f.Do = Fail, "its certificate is not good", "mini programs refuse it too: renew the certificate, with its whole chain"
+			f.Status, f.Detail, f.Do = Fail, "its certificate is not good: "+root(err).Error(), "mini programs refuse it too: "+aboutTLS(err)
 		}
 		return f
 	}
@@ -221,8 +222,35 @@ func reach(ctx context.Context, raw string) Finding {
 	if json.Unmarshal(body, &index) != nil || index.Name != "miniprofile" {
 		f.Status, f.Detail = Warn, fmt.Sprintf("something answers, with status %d, that is not miniprofile", response.StatusCode)
 		f.Do = "does the proxy pass to the server, with the path as it is?"
+		if path := request.URL.Path; path != "/" {
+			f.Do = "does the proxy pass to the server, and take " + strings.TrimSuffix(path, "/") + " away from the path?"
+		}
 	}
 	return f
+}
+
+// root is the innermost error, without what the calls around it say.
+func root(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}
+
+// aboutTLS is what to do about a certificate that is not good.
+func aboutTLS(err error) string {
+	var host x509.HostnameError
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &host):
+		return "serve one for this host, or correct MINIPROFILE_PUBLIC_URL"
+	case errors.As(err, &unknown):
+		return "serve the whole chain, of an authority that every device knows"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the certificate; is this machine's clock right?"
+	}
+	return "see the message"
 }
 
 // TTL says what Firestore must be told, which cannot be seen from here.

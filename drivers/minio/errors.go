@@ -131,6 +131,8 @@ func advise(p place, err error) error {
 	var dns *net.DNSError
 	var network net.Error
 	switch {
+	case code(err) == s3.NoSuchBucket:
+		return fmt.Errorf("bucket %s: %w: make it, or start with --create-bucket (%w)", p.bucket, ErrNoBucket, err)
 	case errors.As(err, &answer):
 		advice = adviseAnswer(p, answer)
 	case strings.Contains(err.Error(), plainHTTP):
@@ -156,8 +158,6 @@ func advise(p place, err error) error {
 
 func adviseAnswer(p place, answer s3.ErrorResponse) string {
 	switch answer.Code {
-	case s3.NoSuchBucket:
-		return "it does not exist: make it, or start with --create-bucket"
 	case s3.AccessDenied, "AllAccessDisabled", "Forbidden":
 		return "these credentials may not list it, or not make it: allow what the policy in the documentation of drivers/minio says"
 	case "InvalidAccessKeyId", "XAdminUserNotFound":

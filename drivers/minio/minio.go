@@ -112,6 +112,9 @@ func OpenObjects(ctx context.Context, u *url.URL) (drivers.Objects, error) {
 	return openURL(ctx, u, false)
 }
 
+// ErrNoBucket comes with the error of OpenObjects when the bucket is missing.
+var ErrNoBucket = errors.New("it does not exist")
+
 // CreateObjects is OpenObjects, and makes the bucket when it is missing; a
 // drivers.Opener.
 func CreateObjects(ctx context.Context, u *url.URL) (drivers.Objects, error) {

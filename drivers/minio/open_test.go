@@ -133,6 +133,9 @@ func TestOpenErrors(t *testing.T) {
 		here := "minio://" + host + "/absent"
 		real := !strings.HasSuffix(t.Name(), "gofakes3") // it looks at no credentials
 		wantOpen(t, here+"?tls=false", "it does not exist: make it, or start with --create-bucket")
+		if _, err := OpenObjects(t.Context(), parseURL(t, here+"?tls=false")); !errors.Is(err, ErrNoBucket) {
+			t.Errorf("%v is not ErrNoBucket", err)
+		}
 		wantOpen(t, here+"?tls=false&region="+region, "it does not exist: make it, or start with --create-bucket")
 		wantOpen(t, here, "the service does not speak TLS: add tls=false to the URL")
 		if !real {
