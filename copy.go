@@ -24,6 +24,7 @@ type copyAll struct {
 	FromObjects    string `placeholder:"URL" help:"Where the pictures lie. The same place as --from when it is not set."`
 	ToObjects      string `placeholder:"URL" help:"Where the pictures go. The same place as --to when it is not set."`
 	WithoutObjects bool   `help:"Copy no pictures: they stay where they are."`
+	CreateBucket   bool   `env:"MINIPROFILE_CREATE_BUCKET" help:"Make the bucket of a minio: target when it is missing."`
 }
 
 // Help implements kong.HelpProvider: what --help adds.
@@ -46,25 +47,33 @@ func (c *copyAll) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return exit{err, exitUsage}
 	}
+	// The sources before the targets, and the bucket before the store: what cannot be
+	// opened leaves nothing new behind.
 	if c.From != "" {
 		if config.From, err = drivers.Open(ctx, c.From, stores.reading()); err != nil {
 			return sourceError(err)
 		}
 		defer config.From.Close()
-		if config.To, err = drivers.Open(ctx, c.To, stores.usual()); err != nil {
-			return inUse(err)
-		}
-		defer func() { err = errors.Join(err, config.To.Close()) }()
 	}
 	if fromObjects != "" {
 		if config.FromObjects, err = drivers.Open(ctx, fromObjects, objects.reading()); err != nil {
 			return sourceError(err)
 		}
 		defer config.FromObjects.Close()
-		if config.ToObjects, err = drivers.Open(ctx, toObjects, objects.usual()); err != nil {
+		openers := objects.usual()
+		if c.CreateBucket {
+			openers = objects.making()
+		}
+		if config.ToObjects, err = drivers.Open(ctx, toObjects, openers); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, config.ToObjects.Close()) }()
+	}
+	if c.From != "" {
+		if config.To, err = drivers.Open(ctx, c.To, stores.usual()); err != nil {
+			return inUse(err)
+		}
+		defer func() { err = errors.Join(err, config.To.Close()) }()
 	}
 	display := newDisplay(os.Stderr)
 	config.Watch = display.show
@@ -123,7 +132,8 @@ func (c *copyAll) objects() (from, to string, err error) {
 	return from, to, nil
 }
 
-// checkURLs refuses URLs that no driver takes, and targets that would be gone with the process.
+// checkURLs refuses URLs that no driver takes, and memory:, which comes and goes with the
+// process.
 func (c *copyAll) checkURLs() error {
 	for flag, rawURL := range map[string]string{"--from": c.From, "--to": c.To} {
 		if rawURL != "" {
@@ -138,6 +148,9 @@ func (c *copyAll) checkURLs() error {
 				return fmt.Errorf("%s: %w", flag, err)
 			}
 		}
+	}
+	if scheme(c.From) == "memory" || scheme(c.FromObjects) == "memory" {
+		return errors.New("memory: is new in each process, so the source holds nothing")
 	}
 	if scheme(c.To) == "memory" || scheme(c.ToObjects) == "memory" {
 		return errors.New("a copy into memory: is gone when the command ends")

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/drivers"
@@ -225,7 +228,9 @@ func TestCopyCommand(t *testing.T) {
 		{"occupied by objects", "--from file:from --to file:fresh --to-objects file:occupied", 3, "", "object avatars/"},
 		{"missing source", "--from file:misspelt --to file:fresh", 80, "", "no such file"},
 		{"no scheme", "--from nowhere:x --to file:fresh", 80, "", "--from: open nowhere:x: unknown scheme"},
-		{"nothing", "--from memory: --to file:fresh --without-objects", 80, "", "the source holds nothing"},
+		{"nothing", "--from memory: --to file:unmade --without-objects", 80, "", "the source holds nothing"},
+		{"no pictures there", "--from file:from --from-objects file:misspelt --to file:unmade", 80, "", "no such file"},
+		{"objects away", "--from file:from --to file:unmade --to-objects minio://127.0.0.1:1/bucket?tls=false --create-bucket", 1, "", "no credentials"},
 		{"to nowhere", "--from file:from --to other:x", 80, "", "known are file, "},
 		{"into memory", "--from file:from --to memory:", 80, "", "gone when the command ends"},
 		{"no flags", "", 80, "", "--from and --to"},
@@ -247,8 +252,10 @@ func TestCopyCommand(t *testing.T) {
 			t.Errorf("%s shows the secret: %s%s", step.name, out, errs)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "misspelt")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a misspelt source was made: %v", err)
+	for _, name := range []string{"misspelt", "unmade"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was made: %v", name, err)
+		}
 	}
 	// A copy that was interrupted before its end, whose target was spoilt since:
 	// nobody may serve it, and verifying finds it.
@@ -392,5 +399,26 @@ func TestCopyThroughFirestore(t *testing.T) {
 	}
 	if got := inventory(t, filepath.Join(dir, "back")); !maps.Equal(want, got) {
 		t.Errorf("%.2000s", cmp.Diff(want, got))
+	}
+}
+
+// TestCopyMakesBucket: a missing bucket is made when that is asked for, and otherwise
+// the target stays unmade.
+func TestCopyMakesBucket(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(gofakes3.New(s3mem.New()).Server())
+	t.Cleanup(s.Close)
+	dir := t.TempDir()
+	populated(t, filepath.Join(dir, "from"), 64)
+	for _, create := range []bool{false, true} {
+		cmd := program(t, dir, "copy", "--from", "file:from", "--to", "file:to", "--to-objects", "minio://"+s.Listener.Addr().String()+"/pictures?tls=false")
+		cmd.Env = append(cmd.Env, "MINIO_ACCESS_KEY=a", "MINIO_SECRET_KEY=b", fmt.Sprint("MINIPROFILE_CREATE_BUCKET=", create))
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != create || !create && !strings.Contains(string(out), "--create-bucket") {
+			t.Errorf("create %v: %v\n%s", create, err, out)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "to")); (err == nil) != create {
+			t.Errorf("create %v: the target: %v", create, err)
+		}
 	}
 }
