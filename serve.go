@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/miniprofile/miniprofile/auth"
@@ -44,7 +45,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer stopTraces()
-	places, err := s.openToServe(ctx)
+	places, err := s.openToServe(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -90,8 +91,24 @@ func (s *settings) warn(log *slog.Logger, w *weChat) {
 	}
 }
 
-// openToServe opens the places to serve from.
-func (s *settings) openToServe(ctx context.Context) (*places, error) {
+// openToServe opens the places to serve from, and tells of a store that it made: where
+// a volume is not mounted, an empty one looks like any other start.
+func (s *settings) openToServe(ctx context.Context, log *slog.Logger) (*places, error) {
+	path := folder(s.Store)
+	_, err := os.Stat(filepath.Join(path, "store.db"))
+	made := path != "" && errors.Is(err, os.ErrNotExist)
+	places, err := s.openServing(ctx)
+	if err == nil && made {
+		level := slog.LevelInfo
+		if !s.simulated() {
+			level = slog.LevelWarn
+		}
+		log.Log(ctx, level, "made a new, empty store: if there was one, this is the wrong folder, or its volume is not mounted", "path", path)
+	}
+	return places, err
+}
+
+func (s *settings) openServing(ctx context.Context) (*places, error) {
 	switch {
 	case s.ReadOnly:
 		return s.open(ctx, stores.reading(), objects.reading())
