@@ -28,7 +28,8 @@ const (
 // request: it accepts no more, answers what comes on open connections with
 // Connection: close, and returns nil when they are closed. Connections on which
 // nothing comes within 3 seconds it closes, and requests that take longer than 20
-// seconds more it breaks off, with an error. It closes the listener.
+// seconds more it breaks off, and tells the log: any client can stall, so that is no
+// error. It closes the listener.
 //
 // A client may send on an idle connection in the very moment it is closed; HTTP
 // knows no cure but that the client tries again.
@@ -68,7 +69,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	s.draining.Store(true)
 	listener.Close()
 	<-served // nothing is accepted any more
-	drained := time.NewTimer(drainTime)
+	drained := time.NewTimer(s.drain)
 	defer drained.Stop()
 	for waiting := true; waiting && open.Load() > 0; {
 		select {
@@ -77,11 +78,15 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 			waiting = false
 		}
 	}
-	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.finish)
 	defer cancel()
 	if err := h.Shutdown(finish); err != nil && !errors.Is(err, net.ErrClosed) {
+		broken := s.inFlight.Load()
 		h.Close()
-		return fmt.Errorf("requests in flight were broken off: %w", err)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("stop: %w", err)
+		}
+		s.log.Warn("requests in flight were broken off", "requests", broken, "after", s.drain+s.finish)
 	}
 	return nil
 }

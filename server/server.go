@@ -82,11 +82,14 @@ type Server struct {
 	inFlight atomic.Int64
 	most     int64       // in flight
 	draining atomic.Bool // after Run was told to end
+
+	drain, finish time.Duration // drainTime and finishTime, but in tests
 }
 
 // New makes a Server. It opens nothing and starts nothing.
 func New(config Config) *Server {
-	s := &Server{core: config.Core, sandbox: config.Sandbox, log: config.Logger, page: config.Playground, watch: config.Watch}
+	s := &Server{core: config.Core, sandbox: config.Sandbox, log: config.Logger, page: config.Playground, watch: config.Watch,
+		drain: drainTime, finish: finishTime}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

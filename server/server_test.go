@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -467,6 +468,37 @@ func TestGracefulEnd(t *testing.T) {
 		t.Error("still listening")
 	}
 	t.Logf("%d requests", answered.Load())
+}
+
+// A client that stalls is broken off, and the stop is a clean one.
+func TestStalledClient(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.drain, h.finish = time.Millisecond, time.Millisecond
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx, listener) }()
+	stalls, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stalls.Close()
+	// 100 Continue says that the body is being read.
+	io.WriteString(stalls, "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 25\r\nExpect: 100-continue\r\n\r\n")
+	if line, err := bufio.NewReader(stalls).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if log := h.log.String(); !strings.Contains(log, `"level":"WARN","msg":"requests in flight were broken off","requests":1`) {
+		t.Error(log)
+	}
 }
 
 func TestRunFails(t *testing.T) {
