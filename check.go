@@ -65,6 +65,9 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 	for _, text := range unknownSettings(os.Environ()) {
 		r = append(r, check.Finding{Name: "setting", Status: check.Warn, Detail: text, Do: "correct or unset it"})
 	}
+	if server.TrustsAll(plan.edge.Proxies) {
+		r = append(r, check.Finding{Name: "proxies", Status: check.Warn, Detail: "all addresses are trusted: every client chooses its own", Do: "name the proxies alone in MINIPROFILE_TRUSTED_PROXIES"})
+	}
 	r = append(r, c.addresses()...)
 	if plan.edge.Certificate != nil {
 		r = append(r, check.Certificate(plan.edge.Certificate.End(), server.CertificateNotice))

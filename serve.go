@@ -28,7 +28,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.warn(log, plan.weChat)
+	s.warn(log, plan)
 	listener, err := listen(s.listens())
 	if err != nil {
 		return err
@@ -79,7 +79,11 @@ func terminal(f *os.File) bool {
 }
 
 // warn tells the operator what serves and perhaps should not.
-func (s *settings) warn(log *slog.Logger, w *weChat) {
+func (s *settings) warn(log *slog.Logger, p plan) {
+	w := p.weChat
+	if server.TrustsAll(p.edge.Proxies) {
+		log.Warn(trustsAll)
+	}
 	for _, text := range unknownSettings(os.Environ()) {
 		log.Warn(text)
 	}
@@ -90,6 +94,9 @@ func (s *settings) warn(log *slog.Logger, w *weChat) {
 		log.Warn(plainPushes, "apps", w.plain)
 	}
 }
+
+// trustsAll is what is wrong with a network of all addresses among the trusted proxies.
+const trustsAll = "MINIPROFILE_TRUSTED_PROXIES has a network of all addresses: every client is believed to be at the address that it writes into X-Forwarded-For, so no limit by address holds; name the proxies alone"
 
 // openToServe opens the places to serve from, and tells of a store that it made: where
 // a volume is not mounted, an empty one looks like any other start.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,22 @@ func (c clients) address(r *http.Request) netip.Addr {
 		return network.Addr()
 	}
 	return address
+}
+
+// disbelieves reports whether a request has an X-Forwarded-For and comes from no proxy of
+// ours.
+func (c clients) disbelieves(r *http.Request) bool {
+	if len(r.Header["X-Forwarded-For"]) == 0 {
+		return false
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && !c.trusts(at.Addr().Unmap())
+}
+
+// TrustsAll reports whether proxies has a network of all addresses: then every client is
+// believed to be at the address that it says.
+func TrustsAll(proxies []netip.Prefix) bool {
+	return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Bits() == 0 })
 }
 
 // forwarded walks X-Forwarded-For from the right, beginning at a proxy of ours.

@@ -17,10 +17,10 @@ type limiter struct {
 	user, app      *buckets[string]
 	most           int64 // of one address in flight
 	caller         func(accessToken string) (user, app string, ok bool)
-	refused        func(limit string)
+	refused        func(limit string, client netip.Addr) // the client of a limit by address
 }
 
-func newLimiter(l Limits, core *auth.Core, most int64, refused func(string)) *limiter {
+func newLimiter(l Limits, core *auth.Core, most int64, refused func(string, netip.Addr)) *limiter {
 	if l == (Limits{}) {
 		return nil
 	}
@@ -38,12 +38,12 @@ func (l *limiter) request(address netip.Addr, now time.Time) (inFlight *atomic.I
 		return nil, nil
 	}
 	b, wait := l.address.take(address, 1, now)
-	if fault := l.fault("address", wait); fault != nil {
+	if fault := l.fault("address", address, wait); fault != nil {
 		return nil, fault
 	}
 	if b.inFlight.Add(1) > l.most {
 		b.inFlight.Add(-1)
-		l.refused("address_in_flight")
+		l.refused("address_in_flight", address)
 		return nil, &crowd
 	}
 	return &b.inFlight, nil
@@ -57,7 +57,7 @@ func (l *limiter) operation(call *graph.Call, accessToken string, logins int) *g
 	now := time.Now()
 	if logins > 0 {
 		if _, wait := l.login.take(call.Client, logins, now); wait > 0 {
-			return l.fault("login", wait)
+			return l.fault("login", call.Client, wait)
 		}
 	}
 	if accessToken == "" {
@@ -68,17 +68,17 @@ func (l *limiter) operation(call *graph.Call, accessToken string, logins int) *g
 		return nil // its address paid for it
 	}
 	if _, wait := l.user.take(user, 1, now); wait > 0 {
-		return l.fault("user", wait)
+		return l.fault("user", netip.Addr{}, wait)
 	}
 	_, wait := l.app.take(app, 1, now)
-	return l.fault("app", wait)
+	return l.fault("app", netip.Addr{}, wait)
 }
 
-func (l *limiter) fault(limit string, wait time.Duration) *graph.Fault {
+func (l *limiter) fault(limit string, client netip.Addr, wait time.Duration) *graph.Fault {
 	if wait == 0 {
 		return nil
 	}
-	l.refused(limit)
+	l.refused(limit, client)
 	f := graph.FaultOf(&auth.LaterError{Err: auth.ErrRateLimited, After: wait})
 	return &f
 }
@@ -93,16 +93,33 @@ type refusals struct {
 	log  *slog.Logger
 	told func(limit string) // may be nil
 	last atomic.Int64       // when the log was told, in seconds
+
+	unbelieved atomic.Pointer[netip.Addr] // who last sent an X-Forwarded-For that is not believed
 }
 
 const refusalPause = 10 // seconds
 
-func (r *refusals) add(limit string) {
+// disbelieve notes that an address sent an X-Forwarded-For and is no proxy of ours.
+func (r *refusals) disbelieve(client netip.Addr) {
+	if last := r.unbelieved.Load(); last == nil || *last != client {
+		r.unbelieved.Store(&client)
+	}
+}
+
+// unbelievedText is for whoever forgot the setting: all behind the proxy share one limit.
+const unbelievedText = "it sends X-Forwarded-For, which is not believed: if it is your proxy, name it in MINIPROFILE_TRUSTED_PROXIES"
+
+// add tells of a refusal; client is whose it is, of a limit by address.
+func (r *refusals) add(limit string, client netip.Addr) {
 	if r.told != nil {
 		r.told(limit)
 	}
 	now, last := time.Now().Unix(), r.last.Load()
 	if now-last >= refusalPause && r.last.CompareAndSwap(last, now) {
-		r.log.Warn("requests are refused; for ten seconds no more is said of it", "limit", limit)
+		line := []any{"limit", limit}
+		if last := r.unbelieved.Load(); last != nil && *last == client {
+			line = append(line, "client", unbelievedText)
+		}
+		r.log.Warn("requests are refused; for ten seconds no more is said of it", line...)
 	}
 }

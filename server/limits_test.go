@@ -211,6 +211,36 @@ func TestLimits(t *testing.T) {
 			t.Error("a flood of requests is one of the log")
 		}
 	})
+	t.Run("unbelieved proxy", func(t *testing.T) {
+		t.Parallel()
+		for _, c := range []struct {
+			limits  Limits
+			proxies string
+			query   string
+			told    bool
+		}{
+			{Limits{Address: hour(1)}, "198.51.100.1", me, true},
+			{Limits{Login: hour(1)}, "198.51.100.1", oneLogin, true},
+			{Limits{Address: hour(1)}, "192.0.2.1", me, false}, // that of httptest: believed
+		} {
+			proxies, err := ParseProxies([]string{c.proxies})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, refused := limited(t, c.limits, func(config *Config) { config.Proxies = proxies })
+			for range 2 {
+				h.send(t, from("1.1.1.1", "", c.query))
+			}
+			if log := h.log.String(); refused() == "" || strings.Contains(log, "name it in MINIPROFILE_TRUSTED_PROXIES") != c.told {
+				t.Errorf("%+v: refused %q\n%s", c, refused(), log)
+			}
+		}
+		for text, all := range map[string]bool{"0.0.0.0/0": true, "::/0": true, "10.0.0.0/8": false, "::1": false} {
+			if proxies, err := ParseProxies([]string{"127.0.0.1", text}); err != nil || TrustsAll(proxies) != all {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	})
 	t.Run("network of IPv6", func(t *testing.T) {
 		t.Parallel()
 		h, refused := limited(t, Limits{Address: hour(2)}, nil)

@@ -238,6 +238,9 @@ func (s *Server) admit(x *exchange, r *http.Request, route string, now time.Time
 	}
 	if s.limiter != nil {
 		x.call.Client = s.clients.address(r)
+		if s.clients.disbelieves(r) {
+			s.refusals.disbelieve(x.call.Client)
+		}
 		var fault *graph.Fault
 		if x.inFlight, fault = s.limiter.request(x.call.Client, now); fault != nil {
 			return fault
@@ -245,7 +248,7 @@ func (s *Server) admit(x *exchange, r *http.Request, route string, now time.Time
 	}
 	x.counted = true
 	if s.inFlight.Add(1) > s.most {
-		s.refusals.add("load")
+		s.refusals.add("load", netip.Addr{})
 		return &busy
 	}
 	return nil
