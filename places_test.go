@@ -26,10 +26,11 @@ func TestBareDriver(t *testing.T) {
 		if _, err := parser.Parse([]string{"serve", "--store=" + place, "--secret=b7b0e2d1c5a94f3386721f0e9d8c7b6a", "--sandbox-anywhere", flag}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Serve.plan(slog.New(slog.DiscardHandler)); err != nil {
+		quiet := slog.New(slog.DiscardHandler)
+		if _, err := c.Serve.plan(quiet); err != nil {
 			t.Fatalf("%s: %v", flag, err)
 		}
-		places, err := c.Serve.openToServe(t.Context())
+		places, err := c.Serve.openToServe(t.Context(), quiet)
 		if err != nil {
 			t.Fatalf("%s: %v", flag, err)
 		}
