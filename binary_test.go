@@ -11,7 +11,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -68,6 +67,10 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 
 func (l *logBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
+// patience is how long a test waits for what comes soon: long enough for a machine
+// that is ten times slower and busy besides.
+const patience = 2 * time.Minute
+
 // startChild starts the program in the folder dir and waits until it answers.
 // Settings of the machine do not reach it.
 func startChild(t *testing.T, dir string, settings ...string) *child {
@@ -75,36 +78,48 @@ func startChild(t *testing.T, dir string, settings ...string) *child {
 	if err := buildBinary(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &child{t: t, address: l.Addr().String(), log: &logBuffer{}, exited: make(chan error, 1)}
-	l.Close()
+	c := &child{t: t, log: &logBuffer{}, exited: make(chan error, 1)}
 	c.cmd = exec.Command(binary)
 	c.cmd.Dir = dir
-	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "MINIPROFILE_LISTEN=" + c.address, "MINIPROFILE_RATE_LIMITS=off"}, settings...)
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "MINIPROFILE_LISTEN=127.0.0.1:0", "MINIPROFILE_RATE_LIMITS=off"}, settings...)
 	c.cmd.Stderr = c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { c.exited <- c.cmd.Wait() }()
 	t.Cleanup(func() { c.cmd.Process.Kill() })
+	c.address = c.logged(`"listen":"`)
+	r, err := http.Get("http://" + c.address + "/healthz")
+	if err != nil {
+		t.Fatalf("no answer: %v\n%s", err, c.log)
+	}
+	r.Body.Close()
+	return c
+}
+
+// logged waits until a text is in the log, and returns what follows it up to the
+// next quotation mark.
+func (c *child) logged(text string) string {
+	c.t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(30 * time.Second)
-	for {
+	timeout := time.After(patience)
+	for ended := false; ; {
+		if _, rest, ok := strings.Cut(c.log.String(), text); ok {
+			if value, _, whole := strings.Cut(rest, `"`); whole {
+				return value
+			}
+		}
+		if ended {
+			c.t.Fatalf("the program ended without %q in its log:\n%s", text, c.log)
+		}
 		select {
 		case err := <-c.exited:
-			t.Fatalf("the program ended: %v\n%s", err, c.log)
+			c.exited <- err // whoever waits for it gets it
+			ended = true
 		case <-timeout:
-			t.Fatalf("no answer\n%s", c.log)
+			c.t.Fatalf("no %q in the log:\n%s", text, c.log)
 		case <-poll.C:
-			r, err := http.Get("http://" + c.address + "/healthz")
-			if err == nil {
-				r.Body.Close()
-				return c
-			}
 		}
 	}
 }

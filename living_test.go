@@ -113,7 +113,7 @@ func (c *child) until(token, query, want string) {
 	c.t.Helper()
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(patience)
 	for {
 		got := c.text(token, query)
 		if strings.Contains(got, want) {

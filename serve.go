@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -60,7 +61,7 @@ func (s *serve) Run(ctx context.Context) (err error) {
 	config := plan.edge
 	config.Core, config.Refused, config.Playground = core, metrics.Limited, s.playground(plan.weChat)
 	config.Watch, config.GraphQL.Watch = watchRequests(metrics, traces), traces.Core()
-	err = s.newServer(config, plan.weChat, publicURL).Run(ctx, listener)
+	err = s.newServer(config, plan.weChat, listener.Addr(), publicURL).Run(ctx, listener)
 	log.Info("stopped")
 	return err
 }
@@ -173,7 +174,7 @@ func logJob(log *slog.Logger, err error) {
 }
 
 // newServer makes the server, and the sandbox's way to it, and says so.
-func (s *settings) newServer(config server.Config, w *weChat, publicURL string) *server.Server {
+func (s *settings) newServer(config server.Config, w *weChat, at net.Addr, publicURL string) *server.Server {
 	if w.sandbox != nil {
 		config.Sandbox = w.sandbox
 	}
@@ -181,7 +182,7 @@ func (s *settings) newServer(config server.Config, w *weChat, publicURL string) 
 	if w.sandbox != nil {
 		w.sandbox.PushInto(h, publicURL)
 	}
-	config.Logger.Info("serving", "version", version, "url", publicURL, "graphql", publicURL+"/graphql",
+	config.Logger.Info("serving", "version", version, "listen", at.String(), "url", publicURL, "graphql", publicURL+"/graphql",
 		"store", drivers.Redact(s.Store), "objects", drivers.Redact(s.objects()), "sandbox", w.sandbox != nil, "readOnly", s.ReadOnly)
 	if config.Playground != nil {
 		config.Logger.Info("playground", "url", publicURL+playground.Path)

@@ -219,21 +219,6 @@ func TestLostSecret(t *testing.T) {
 	c.stop()
 }
 
-// logged waits until a text is in the log.
-func (c *child) logged(text string) {
-	c.t.Helper()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	timeout := time.After(30 * time.Second)
-	for !strings.Contains(c.log.String(), text) {
-		select {
-		case <-poll.C:
-		case <-timeout:
-			c.t.Fatalf("no %q in the log:\n%s", text, c.log)
-		}
-	}
-}
-
 // TestNothingIsMade: commands in a wrong folder make no store and do not say that
 // all is well.
 func TestNothingIsMade(t *testing.T) {
@@ -352,9 +337,7 @@ func TestSandboxOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { c.exited <- cmd.Wait() }()
-	c.logged(`"graphql":"https://`)
-	_, rest, _ := strings.Cut(c.log.String(), `"graphql":"`)
-	address, _, _ := strings.Cut(rest, "/graphql")
+	address := "https://" + c.logged(`"url":"https://`)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	r, err := client.Post(address+"/sandbox/push", "application/json", strings.NewReader(`{"event": "url_check"}`))
 	if err != nil {
@@ -382,7 +365,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(patience)
 	for signals := 0; ; signals++ {
 		select {
 		case err := <-c.exited:

@@ -133,7 +133,13 @@ func testTroubles(t *testing.T, dial dialer) {
 func TestSlowIsCutOff(t *testing.T) { bothWays(t, testSlowIsCutOff) }
 
 func testSlowIsCutOff(t *testing.T, dial dialer) {
-	_, err := dial(t, 500*time.Millisecond).CodeToSession(t.Context(), sandbox.AppID, "slow~1")
+	var err error
+	for timeout := 200 * time.Millisecond; timeout < 10*time.Second; timeout *= 4 {
+		// On a busy machine the time may be over before anything is sent.
+		if _, err = dial(t, timeout).CodeToSession(t.Context(), sandbox.AppID, "slow~1"); !errors.Is(err, auth.ErrNotSent) {
+			break
+		}
+	}
 	if !errors.Is(err, auth.ErrUpstream) || errors.Is(err, auth.ErrNotSent) {
 		t.Errorf("got %v", err)
 	}
