@@ -74,7 +74,7 @@ func noCredentials(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "absent"))
-	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://"+freePort(t)) // not the metadata service of the machine that tests
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://"+nobody(t)) // not the metadata service of the machine that tests
 }
 
 func writeFile(t *testing.T, content string) (path string) {
@@ -171,7 +171,7 @@ func wantOpen(t *testing.T, rawURL, want string) {
 // TestOpenErrorsOfNoServer: what no server that we can start does.
 func TestOpenErrorsOfNoServer(t *testing.T) {
 	setCredentials(t)
-	wantOpen(t, "minio://"+freePort(t)+"/bucket?tls=false", "nothing listens at 127.0.0.1:")
+	wantOpen(t, "minio://"+nobody(t)+"/bucket?tls=false", "nothing listens at 127.0.0.1:")
 	wantOpen(t, "minio://absent.invalid/bucket", "there is no such host")
 
 	says := func(status int, body string) http.Handler {

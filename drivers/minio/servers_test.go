@@ -47,23 +47,23 @@ func fakeServer(t testing.TB) (host string) {
 func minioServer(t testing.TB) (host string) {
 	t.Helper()
 	binary := findBinary(t, "minio", "MINIPROFILE_TEST_MINIO", "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c")
-	host = freePort(t)
-	cmd := exec.Command(binary, "server", "--address", host, t.TempDir())
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "MINIO_ROOT_USER=" + accessKey, "MINIO_ROOT_PASSWORD=" + secretKey,
-		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_REGION=" + region}
-	runServer(t, cmd, host, "API: ")
-	return host
+	return startServer(t, func(host string) *exec.Cmd {
+		cmd := exec.Command(binary, "server", "--address", host, t.TempDir())
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "MINIO_ROOT_USER=" + accessKey, "MINIO_ROOT_PASSWORD=" + secretKey,
+			"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_REGION=" + region}
+		return cmd
+	}, "API: ")
 }
 
 // versityServer starts a versitygw over a folder and returns its address.
 func versityServer(t testing.TB) (host string) {
 	t.Helper()
 	binary := findBinary(t, "versitygw", "MINIPROFILE_TEST_VERSITYGW", "github.com/versity/versitygw/cmd/versitygw@v1.8.0")
-	host = freePort(t)
-	cmd := exec.Command(binary, "--port", host, "--access", accessKey, "--secret", secretKey, "--region", region, "posix", t.TempDir())
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	runServer(t, cmd, host, host)
-	return host
+	return startServer(t, func(host string) *exec.Cmd {
+		cmd := exec.Command(binary, "--port", host, "--access", accessKey, "--secret", secretKey, "--region", region, "posix", t.TempDir())
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+		return cmd
+	}, "") // it says its host
 }
 
 func findBinary(t testing.TB, name, variable, pkg string) string {
@@ -82,19 +82,47 @@ func findBinary(t testing.TB, name, variable, pkg string) string {
 	return path
 }
 
-func freePort(t testing.TB) string {
+// nobody returns an address at which nobody listens, and nobody will before the
+// test ends: a connection has the port.
+func nobody(t testing.TB) (host string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { l.Close() })
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
 }
 
-// runServer starts a server, waits until it says the mark and answers requests,
-// and stops it at the end of the test.
-func runServer(t testing.TB, cmd *exec.Cmd, host, mark string) {
+// startServer starts a server at a port that is free, waits until it says the mark
+// and its host and answers requests, and stops it at the end of the test. Where
+// somebody else took the port meanwhile, the server ends, and is started at another.
+func startServer(t testing.TB, command func(host string) *exec.Cmd, mark string) (host string) {
+	t.Helper()
+	said := ""
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		host = l.Addr().String()
+		l.Close()
+		ok := false
+		if said, ok = runServer(t, command(host), host, mark); ok {
+			return host
+		}
+	}
+	t.Fatalf("it does not start:\n%s", said)
+	return ""
+}
+
+// runServer is one try of startServer; when the server ends it returns what that said.
+func runServer(t testing.TB, cmd *exec.Cmd, host, mark string) (text string, ok bool) {
 	t.Helper()
 	var said output
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -112,19 +140,21 @@ func runServer(t testing.TB, cmd *exec.Cmd, host, mark string) {
 	})
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
+	client := &http.Client{Timeout: 5 * time.Second} // who has its port may never answer
 	for {
 		select {
 		case <-died:
-			t.Fatalf("%s did not start:\n%s", cmd.Path, said.String())
+			return said.String(), false
 		case <-ticker.C:
 			// A MinIO that listens answers 503 until it is ready, then 403 as versitygw does.
-			resp, err := http.Get("http://" + host)
+			resp, err := client.Get("http://" + host)
 			if err != nil {
 				continue
 			}
 			resp.Body.Close()
-			if resp.StatusCode != http.StatusServiceUnavailable && strings.Contains(said.String(), mark) {
-				return
+			text = said.String()
+			if resp.StatusCode != http.StatusServiceUnavailable && strings.Contains(text, mark) && strings.Contains(text, host) {
+				return text, true
 			}
 		}
 	}
