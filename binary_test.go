@@ -343,8 +343,9 @@ type device struct {
 	pictureAsked    bool
 }
 
-// use changes things until the server goes away.
-func (d *device) use(c *child, n int, picture []byte) {
+// use changes things until the server goes away, and calls changed when a nickname
+// is acknowledged.
+func (d *device) use(c *child, n int, picture []byte, changed func()) {
 	for i := 0; ; i++ {
 		if d.access == "" {
 			a, err := c.ask("", loginText, object{"input": object{"code": fmt.Sprintf("p%d~%d-%d", n, i, rand.Int64())}})
@@ -379,6 +380,7 @@ func (d *device) use(c *child, n int, picture []byte) {
 			}
 			if a.Data.UpdateProfile.User.Nickname == d.asked {
 				d.nickname = d.asked
+				changed()
 			}
 		}
 	}
@@ -444,6 +446,8 @@ func TestKillUnderLoad(t *testing.T) {
 	changed := 0
 	for round := range 4 {
 		c := startChild(t, dir)
+		acknowledged := make(chan struct{})
+		first := sync.OnceFunc(func() { close(acknowledged) })
 		var wg sync.WaitGroup
 		for n, d := range devices {
 			before := d.nickname
@@ -451,9 +455,13 @@ func TestKillUnderLoad(t *testing.T) {
 			if before != "" {
 				changed++
 			}
-			wg.Go(func() { d.use(c, n, picture) })
+			wg.Go(func() { d.use(c, n, picture, first) })
 		}
-		<-time.After(time.Duration(300+rand.IntN(700)) * time.Millisecond)
+		select {
+		case <-acknowledged: // on a slow machine that takes a while
+		case <-time.After(patience):
+		}
+		<-time.After(time.Duration(rand.IntN(1000)) * time.Millisecond)
 		c.kill()
 		wg.Wait()
 		if strings.Contains(c.log.String(), "panic") {

@@ -159,12 +159,14 @@ func TestCopyKilled(t *testing.T) {
 	populated(t, filepath.Join(dir, "from"), 12_800)
 	want := inventory(t, filepath.Join(dir, "from"))
 	kills, resumed := 0, 0
+	var whole time.Duration // that a copy takes here: its moments lie within, on any machine
 	for round := 0; kills < 20; round++ {
 		to := fmt.Sprint("to", round)
 		for {
 			cmd := program(t, dir, "copy", "--from", "file:from", "--to", "file:"+to)
 			var out, errs bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &errs
+			began := time.Now()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -172,8 +174,8 @@ func TestCopyKilled(t *testing.T) {
 			go func() { exited <- cmd.Wait() }()
 			killed := false
 			var moment <-chan time.Time
-			if kills < 20 { // a slow machine may need longer than any of these moments
-				moment = time.After(time.Duration(50+rand.IntN(700)) * time.Millisecond)
+			if whole > 0 && kills < 20 {
+				moment = time.After(rand.N(whole))
 			}
 			select {
 			case err := <-exited:
@@ -190,6 +192,9 @@ func TestCopyKilled(t *testing.T) {
 			}
 			if strings.Contains(out.String(), "went on") {
 				resumed++
+			}
+			if whole == 0 {
+				whole = time.Since(began)
 			}
 			break
 		}
