@@ -378,7 +378,7 @@ func TestFlood(t *testing.T) {
 	t.Parallel()
 	proxies, _ := ParseProxies([]string{"127.0.0.1"})
 	const burst = 50
-	h, _ := limited(t, Limits{Address: Quota{burst, time.Hour}}, func(c *Config) { c.Proxies = proxies })
+	h, _ := limited(t, Limits{Address: Quota{burst, 1000 * time.Hour}}, func(c *Config) { c.Proxies = proxies })
 	access, _ := h.login(t, "ada")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -405,53 +405,64 @@ func TestFlood(t *testing.T) {
 		}
 		return a.StatusCode, time.Since(began), err
 	}
-	flooding, over := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	statuses := map[int]int{}
-	ready := make(chan struct{}, 8)
-	for range cap(ready) {
-		group.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}}
-			defer client.CloseIdleConnections()
-			for n := 0; flooding.Err() == nil; n++ {
-				status, _, err := ask(client, "6.6.6.6")
-				if err != nil {
-					t.Error(err)
-					return
+	// beside tells how long an honest client waits at most, half of the time, beside
+	// eight busy ones, and what those got.
+	beside := func(address func(client, n int) string) (median time.Duration, statuses map[int]int) {
+		busy, over := context.WithCancel(ctx)
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		statuses = map[int]int{}
+		ready := make(chan struct{}, 8)
+		for i := range cap(ready) {
+			group.Go(func() {
+				client := &http.Client{Transport: &http.Transport{}}
+				defer client.CloseIdleConnections()
+				for n := 0; busy.Err() == nil; n++ {
+					status, _, err := ask(client, address(i, n))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					statuses[status]++
+					mu.Unlock()
+					if n == burst {
+						ready <- struct{}{}
+					}
 				}
-				mu.Lock()
-				statuses[status]++
-				mu.Unlock()
-				if n == burst {
-					ready <- struct{}{}
-				}
-			}
-		})
-	}
-	for range cap(ready) {
-		<-ready
-	}
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	var times []time.Duration
-	for n := range 4 * burst {
-		status, took, err := ask(client, fmt.Sprintf("1.1.1.%d", n%16))
-		if err != nil || status != 200 {
-			t.Fatalf("an honest client: %d %v", status, err)
+			})
 		}
-		times = append(times, took)
+		for range cap(ready) {
+			<-ready
+		}
+		client := &http.Client{Transport: &http.Transport{}}
+		defer client.CloseIdleConnections()
+		var times []time.Duration
+		for n := range 4 * burst {
+			status, took, err := ask(client, fmt.Sprintf("1.1.1.%d", n%16))
+			if err != nil || status != 200 {
+				t.Fatalf("an honest client: %d %v", status, err)
+			}
+			times = append(times, took)
+		}
+		over()
+		group.Wait()
+		slices.Sort(times)
+		return times[len(times)/2], statuses
 	}
-	over()
-	group.Wait()
-	slices.Sort(times)
-	if median := times[len(times)/2]; median > 100*time.Millisecond {
-		t.Errorf("honest clients wait %v", median)
+	// Beside others like it first: how long that takes is this machine's affair.
+	calm, statuses := beside(func(client, n int) string { return fmt.Sprintf("2.%d.%d.%d", client, n>>8, n&255) })
+	if len(statuses) != 1 {
+		t.Errorf("eight honest clients got %v", statuses)
+	}
+	median, statuses := beside(func(int, int) string { return "6.6.6.6" })
+	if median > 4*calm+20*time.Millisecond {
+		t.Errorf("honest clients wait %v beside a flood, and %v beside others", median, calm)
 	}
 	if statuses[200] != burst || statuses[429] < 7*burst || len(statuses) != 2 {
 		t.Errorf("the flood got %v", statuses)
 	}
-	t.Logf("honest: median %v, worst %v; the flood got %v", times[len(times)/2], times[len(times)-1], statuses)
+	t.Logf("honest: %v beside a flood, %v beside others; the flood got %v", median, calm, statuses)
 }
 
 // One address that sends its bodies byte by byte keeps no other out.
