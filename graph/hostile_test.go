@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -236,25 +237,27 @@ func TestHostile(t *testing.T) {
 }
 
 // It is answered within 50 ms and 8 MiB, and leaves nothing behind. Alone, for it
-// measures: the best of many times, because other programs share the machine.
+// measures: the best of many times, and the processor's time, because other programs
+// share the machine; by the clock it may take longer where they have it most of the time.
 func TestHostileTakesLittle(t *testing.T) {
 	bound := 50 * time.Millisecond
 	if raced {
-		bound *= 10
+		bound *= 30 // it makes up to twenty-five times as much of it; CI measures without it too
 	}
 	const memory = 8 << 20
 	h := start(Options{Introspection: true})
 	table := attacks()
-	send := func(a attack) (time.Duration, uint64) {
+	send := func(a attack) (worked, waited time.Duration, allocated uint64) {
 		h.cache, h.calls = newCache[*document](), nil // or the second time costs nothing
 		r, w := a.request(), httptest.NewRecorder()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		began := time.Now()
+		began, busy := time.Now(), cpuTime(t)
 		h.ServeHTTP(w, r)
-		took := time.Since(began)
+		worked = cpuTime(t) - busy
+		waited = time.Since(began)
 		runtime.ReadMemStats(&after)
-		return took, after.TotalAlloc - before.TotalAlloc
+		return worked, waited, after.TotalAlloc - before.TotalAlloc
 	}
 	heap := func() int64 {
 		runtime.GC()
@@ -266,16 +269,16 @@ func TestHostileTakesLittle(t *testing.T) {
 	send(table["a long name"])
 	before := heap()
 	for name, a := range table {
-		best, least := time.Hour, uint64(1<<62)
+		best, shortest, least := time.Hour, time.Hour, uint64(1<<62)
 		for range 20 {
-			took, allocated := send(a)
-			best, least = min(best, took), min(least, allocated)
-			if best <= bound && least <= memory {
+			worked, waited, allocated := send(a)
+			best, shortest, least = min(best, worked), min(shortest, waited), min(least, allocated)
+			if best <= bound && shortest <= 20*bound && least <= memory {
 				break
 			}
 		}
-		if best > bound || least > memory {
-			t.Errorf("%s takes %v and %d KiB", name, best, least>>10)
+		if best > bound || shortest > 20*bound || least > memory {
+			t.Errorf("%s takes %v of work in %v and %d KiB", name, best, shortest, least>>10)
 		}
 		if testing.Verbose() && (best > bound/5 || least > memory/4) {
 			t.Logf("%s: %v, %d KiB", name, best, least>>10)
@@ -285,4 +288,14 @@ func TestHostileTakesLittle(t *testing.T) {
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("%d bytes stay behind", grown)
 	}
+}
+
+// cpuTime is how long this process has had a processor.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
