@@ -279,6 +279,15 @@ func command(t *testing.T, name string, args ...string) *exec.Cmd {
 	return c
 }
 
+// shell makes a command that runs a script in a folder, and whose curl asks the
+// program itself, not a proxy of the machine's.
+func shell(t *testing.T, dir, script string) *exec.Cmd {
+	t.Helper()
+	c := command(t, "bash", "-c", script)
+	c.Dir, c.Env = dir, append(os.Environ(), "no_proxy=*", "NO_PROXY=*")
+	return c
+}
+
 // TestReadmeTranscript pastes the transcript of the README into a shell beside
 // the real program.
 func TestReadmeTranscript(t *testing.T) {
@@ -291,8 +300,7 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 	script := "set -e\n" + strings.Join(readmeBlocks(t, "README.md")["sh"], "\n")
 	script = strings.ReplaceAll(script, "localhost:8080", c.address)
-	shell := command(t, "bash", "-c", script)
-	shell.Dir = dir
+	shell := shell(t, dir, script)
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -99,6 +99,7 @@ func (e *ending) run(c *child) {
 			group.Go(func() { e.use(client, fmt.Sprintf("user-%d-%d", n, u), picture, loaded.Done) })
 		}
 	}
+	loaded.Wait()
 	// Pictures half sent, and connections that are open and idle, when the end comes.
 	var halves []*half
 	var idle []*http.Client
@@ -109,7 +110,6 @@ func (e *ending) run(c *child) {
 		idle = append(idle, e.client())
 		e.login(idle[n], fmt.Sprintf("idle-%d", n))
 	}
-	loaded.Wait()
 	if e.t.Failed() {
 		return
 	}
