@@ -22,6 +22,14 @@ const (
 
 var everyFault = slices.Concat(double.Faults, double.Silences)
 
+// weather begins a storm of every fault, in which the stores give up soon.
+func weather(server *double.Server, seed uint64, share float64, stores ...*store) {
+	for _, s := range stores {
+		s.patience = quick
+	}
+	server.Fail(double.Weather(seed, share, everyFault...))
+}
+
 // ledger is what the counting clients share: how often each has counted, and
 // every step in the order in which it was carried out.
 type ledger struct {
@@ -36,11 +44,11 @@ type ledger struct {
 func TestStormCounter(t *testing.T) {
 	const steps = 8
 	server, p := start(t)
-	stores := []*store{openAt(t, p, quick), openAt(t, p, quick)}
+	stores := []*store{openAt(t, p, brisk), openAt(t, p, brisk)}
 	if err := stores[0].Commit(t.Context(), drivers.Create(thing, json.RawMessage(`{"n":0,"by":{},"steps":[]}`), time.Time{})); err != nil {
 		t.Fatal(err)
 	}
-	server.Fail(double.Weather(1, storm, everyFault...))
+	weather(server, 1, storm, stores...)
 	var mu sync.Mutex
 	var refused, unsure []string // tries by how they ended, other than well
 	try := func(s *store, me, step string, n int) (done bool) {
@@ -134,8 +142,8 @@ func TestStormCounter(t *testing.T) {
 func TestStormCreate(t *testing.T) {
 	const rounds = 25
 	server, p := start(t)
-	stores := []*store{openAt(t, p, quick), openAt(t, p, quick)}
-	server.Fail(double.Weather(2, storm, everyFault...))
+	stores := []*store{openAt(t, p, brisk), openAt(t, p, brisk)}
+	weather(server, 2, storm, stores...)
 	var mu sync.Mutex
 	deleted := make(map[string]int)
 	var refused []string
@@ -253,7 +261,7 @@ func TestStormMoment(t *testing.T) {
 func TestStormScan(t *testing.T) {
 	const n = 6 * chunk
 	server, p := start(t)
-	s := openAt(t, p, quick)
+	s := openAt(t, p, brisk)
 	var ops []drivers.Op
 	for i := range n {
 		ops = append(ops, drivers.Create(drivers.Key{Kind: "things", ID: fmt.Sprintf("%06d", i)}, number(i), time.Time{}))
@@ -263,7 +271,7 @@ func TestStormScan(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	server.Fail(double.Weather(3, 2*storm, everyFault...))
+	weather(server, 3, 2*storm, s)
 	for range 3 {
 		next := 0
 		for after := ""; next < n; {
