@@ -107,7 +107,7 @@ func (c *child) mustKeep(place string, want []string) {
 	c.t.Helper()
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(2 * time.Minute)
+	timeout := time.After(patience)
 	for {
 		o, err := file.OpenObjectsForReading(c.t.Context(), &url.URL{Scheme: "file", Opaque: place})
 		if err != nil {

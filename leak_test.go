@@ -841,7 +841,7 @@ func TestWrongSettingsAreNotQuoted(t *testing.T) {
 			t.Run(command+" "+strings.ReplaceAll(setting, planted, "…"), func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				c := exec.CommandContext(ctx, binary, command)
 				c.Dir = dir

@@ -21,32 +21,55 @@ import (
 func startMinIO(t *testing.T) string {
 	t.Helper()
 	needs(t, "minio") // go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	said := ""
+	for range 3 { // somebody may take the port before MinIO does, which then ends
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := l.Addr().String()
+		l.Close()
+		ok := false
+		if said, ok = runMinIO(t, host); ok {
+			return "minio://" + host + "/avatars?tls=false"
+		}
 	}
-	host := l.Addr().String()
-	l.Close()
+	t.Fatalf("MinIO does not start\n%s", said)
+	return ""
+}
+
+// runMinIO starts one at host, and reports whether it is ready or has ended.
+func runMinIO(t *testing.T, host string) (said string, ok bool) {
+	t.Helper()
 	cmd := exec.Command("minio", "server", "--address", host, t.TempDir())
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "MINIO_BROWSER=off", "MINIO_UPDATE=off",
 		"MINIO_ROOT_USER=" + minioUser, "MINIO_ROOT_PASSWORD=" + minioPassword}
+	var log logBuffer
+	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	ended := make(chan struct{})
+	go func() { defer close(ended); cmd.Wait() }()
+	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
+	client := &http.Client{Timeout: 5 * time.Second} // who has its port may never answer
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(time.Minute)
+	timeout := time.After(patience)
 	for {
 		select {
+		case <-ended:
+			return log.String(), false
 		case <-timeout:
-			t.Fatal("MinIO does not start")
+			t.Fatalf("MinIO does not start\n%s", log.String())
 		case <-poll.C:
-			if r, err := http.Get("http://" + host + "/minio/health/ready"); err == nil {
-				r.Body.Close()
-				if r.StatusCode == http.StatusOK {
-					return "minio://" + host + "/avatars?tls=false"
-				}
+			r, err := client.Get("http://" + host + "/minio/health/ready")
+			if err != nil {
+				continue
+			}
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK && strings.Contains(log.String(), "API: http://"+host) {
+				return "", true
 			}
 		}
 	}
@@ -96,7 +119,7 @@ func TestPicturesInMinIO(t *testing.T) {
 	}
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(patience)
 	for keys := bucketKeys(t, bucket); len(keys) > 0; keys = bucketKeys(t, bucket) {
 		select {
 		case <-timeout:

@@ -133,7 +133,7 @@ func (h *spoiltHouse) settle(people ...string) {
 	slices.Sort(want)
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(2 * time.Minute)
+	timeout := time.After(patience)
 	var got []string
 	for {
 		h.add(time.Hour)
@@ -428,7 +428,7 @@ func TestDeadBucket(t *testing.T) {
 	h.proxy.With(nil)
 	poll := time.NewTicker(200 * time.Millisecond)
 	defer poll.Stop()
-	timeout := time.After(time.Minute)
+	timeout := time.After(patience)
 	for {
 		if a, err := h.setPicture(tokens[0], photo); err == nil && len(a.Errors) == 0 {
 			break
