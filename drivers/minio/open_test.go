@@ -172,7 +172,13 @@ func wantOpen(t *testing.T, rawURL, want string) {
 func TestOpenErrorsOfNoServer(t *testing.T) {
 	setCredentials(t)
 	wantOpen(t, "minio://"+nobody(t)+"/bucket?tls=false", "nothing listens at 127.0.0.1:")
-	wantOpen(t, "minio://absent.invalid/bucket", "there is no such host")
+	absent := newTransport() // asks neither a resolver nor the machine's proxy, which may say something else
+	absent.Proxy, absent.DialContext = nil, func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "absent.invalid", IsNotFound: true}}
+	}
+	if _, err := open(t.Context(), place{host: "absent.invalid", bucket: "bucket", secure: true}, absent, false); err == nil || !strings.Contains(err.Error(), "there is no such host") {
+		t.Errorf("a host that is not there: %v", err)
+	}
 
 	says := func(status int, body string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
