@@ -60,13 +60,13 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 	var wrong wrongs
 	errors.As(err, &wrong)
 	for _, err := range wrong {
-		r = append(r, failed("setting", err, "set it right: the server does not start with it"))
+		r = append(r, check.Failed("setting", err, "set it right: the server does not start with it"))
 	}
 	for _, text := range unknownSettings(os.Environ()) {
 		r = append(r, check.Finding{Name: "setting", Status: check.Warn, Detail: text, Do: "correct or unset it"})
 	}
 	if server.TrustsAll(plan.edge.Proxies) {
-		r = append(r, check.Finding{Name: "proxies", Status: check.Warn, Detail: "all addresses are trusted: every client chooses its own", Do: "name the proxies alone in MINIPROFILE_TRUSTED_PROXIES"})
+		r = append(r, check.Finding{Name: "proxies", Status: check.Warn, Detail: "there is a network of all addresses among them", Do: trustsAll})
 	}
 	r = append(r, c.addresses()...)
 	if plan.edge.Certificate != nil {
@@ -95,11 +95,7 @@ func (c *checkAll) report(ctx context.Context) (r check.Report) {
 	return r
 }
 
-func failed(name string, err error, do string) check.Finding {
-	return check.Finding{Name: name, Status: check.Fail, Detail: err.Error(), Do: do}
-}
-
-// addresses looks whether the server could listen where it is to: at all of it at a time.
+// addresses looks whether the server could listen at all that it is to at the same time.
 func (c *checkAll) addresses() (r check.Report) {
 	var held net.Listener
 	setting, address := c.listens()
@@ -114,11 +110,11 @@ func (c *checkAll) addresses() (r check.Report) {
 			held = listener
 			r = append(r, check.Finding{Name: "address", Status: check.OK, Detail: at[1]})
 		case errors.Is(err, errInUse) && held != nil && freed(held, at[1]):
-			r = append(r, failed("address", fmt.Errorf("%s: %s is taken by %s", at[0], at[1], setting), "give it a port of its own"))
+			r = append(r, check.Failed("address", fmt.Errorf("%s: %s is taken by %s", at[0], at[1], setting), "give it a port of its own"))
 		case errors.Is(err, errInUse):
 			r = append(r, check.Finding{Name: "address", Status: check.Warn, Detail: at[1] + " is in use", Do: "if it is not this server that runs there: " + err.Error()})
 		default:
-			r = append(r, failed("address", err, "name an address of this machine: HOST:PORT, or :PORT for all"))
+			r = append(r, check.Failed("address", err, "name an address of this machine: HOST:PORT, or :PORT for all"))
 		}
 	}
 	return r
@@ -151,9 +147,9 @@ func (c *checkAll) checkStore(ctx context.Context) (drivers.Store, check.Report)
 	r = append(r, check.Store(ctx, store, unusable(c.Store))...)
 	switch dead, err := auth.DeadJobs(ctx, store); {
 	case err != nil:
-		r = append(r, failed("jobs", err, "see the store, above"))
+		r = append(r, check.Failed("jobs", err, "see the store, above"))
 	case dead > 0:
-		r = append(r, failed("jobs", fmt.Errorf("%d were given up", dead), "the log says why; miniprofile jobs --retry runs them again"))
+		r = append(r, check.Failed("jobs", fmt.Errorf("%d were given up", dead), "the log says why; miniprofile jobs --retry runs them again"))
 	default:
 		r = append(r, check.Finding{Name: "jobs", Status: check.OK, Detail: "none was given up"})
 	}
@@ -182,10 +178,10 @@ func (c *checkAll) unopened(name, rawURL string, err error, do string) check.Fin
 		return check.Finding{Name: name, Status: check.Warn, Detail: "in use by a running server", Do: "ask its /readyz, or stop it to try the store too"}
 	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing):
 		if c.ReadOnly {
-			return failed(name, fmt.Errorf("there is no %s, and with MINIPROFILE_READ_ONLY the server makes nothing", missing.Path), "is this the right folder? Else start once without MINIPROFILE_READ_ONLY")
+			return check.Failed(name, fmt.Errorf("there is no %s, and with MINIPROFILE_READ_ONLY the server makes nothing", missing.Path), "is this the right folder? Else start once without MINIPROFILE_READ_ONLY")
 		}
 		if err := canMake(rawURL); err != nil {
-			return failed(name, fmt.Errorf("there is no %s, and the server cannot make it: %w", missing.Path, err), aboutFolder(err, whoseFolder))
+			return check.Failed(name, fmt.Errorf("there is no %s, and the server cannot make it: %w", missing.Path, err), aboutFolder(err, whoseFolder))
 		}
 		return check.Finding{Name: name, Status: check.Warn, Detail: "there is no " + missing.Path + ": the server makes it at its first start",
 			Do: "if it should be there, this is the wrong folder or setting: best name the place absolutely, as file:/var/lib/miniprofile"}
@@ -193,7 +189,7 @@ func (c *checkAll) unopened(name, rawURL string, err error, do string) check.Fin
 		return check.Finding{Name: name, Status: check.Warn, Detail: "there is no such bucket: the server makes it at its first start",
 			Do: "if it should be there, correct MINIPROFILE_OBJECTS; the credentials must be allowed to make one"}
 	}
-	return failed(name, err, aboutFolder(err, do))
+	return check.Failed(name, err, aboutFolder(err, do))
 }
 
 // unusable is the advice where a place that is open cannot be used.
@@ -212,10 +208,7 @@ const whoseFolder = "whose is the folder? It must be the user's that serves, on 
 
 // aboutFolder is the advice about an error of a file system, else do.
 func aboutFolder(err error, do string) string {
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		return "the disk is full: make room on it"
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return whoseFolder
 	}
 	return do
@@ -235,7 +228,7 @@ func (c *checkAll) checkSecret(ctx context.Context, store drivers.Store) check.R
 	secrets, path, err := c.secrets(ctx, store)
 	switch {
 	case err != nil && path != "":
-		return check.Report{failed("secret", err, aboutSecret(path, err))}
+		return check.Report{check.Failed("secret", err, aboutSecret(path, err))}
 	case err != nil:
 		return nil // told with the settings
 	case secrets == nil:

@@ -35,6 +35,7 @@ var (
 	}
 )
 
+// schemes are drivers of stores, or of objects, by the scheme of their URLs.
 type schemes[T any] map[string]driver[T]
 
 // driver is what a driver has: open, and what else it has use for. Where another
@@ -164,10 +165,10 @@ func (s *settings) checkPlaces() error {
 	return wrong.err()
 }
 
-// checkURL returns an error when rawURL is none that a driver of schemes takes.
-func checkURL[T any](rawURL string, schemes schemes[T]) error {
+// checkURL returns an error when rawURL is none that one of these drivers takes.
+func checkURL[T any](rawURL string, known schemes[T]) error {
 	dry := map[string]drivers.Opener[struct{}]{}
-	for scheme, d := range schemes {
+	for scheme, d := range known {
 		dry[scheme] = func(_ context.Context, u *url.URL) (none struct{}, err error) {
 			if d.checkURL != nil {
 				err = d.checkURL(u)
@@ -226,7 +227,7 @@ func (s *settings) secrets(ctx context.Context, store drivers.Store) (secrets []
 	kinds, err := drivers.Kinds(ctx, store)
 	if err == nil && len(kinds) > 0 {
 		err = fmt.Errorf("%s is missing, and %s holds accounts: restore the secret from the backup, or set MINIPROFILE_SECRET to it. "+
-			"If it is lost, everybody has to log in again with a new one: openssl rand -base64 32 >%s", path, filepath.Join(filepath.Dir(path), "store.db"), path)
+			"If it is lost, everybody has to log in again with a new one: openssl rand -base64 32 >%s", path, filepath.Join(filepath.Dir(path), file.StoreName), path)
 	}
 	return nil, path, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/miniprofile/miniprofile/auth"
 	"github.com/miniprofile/miniprofile/drivers"
+	"github.com/miniprofile/miniprofile/drivers/file"
 	"github.com/miniprofile/miniprofile/observe"
 	"github.com/miniprofile/miniprofile/playground"
 	"github.com/miniprofile/miniprofile/server"
@@ -83,7 +84,7 @@ func terminal(f *os.File) bool {
 func (s *settings) warn(log *slog.Logger, p plan) {
 	w := p.weChat
 	if server.TrustsAll(p.edge.Proxies) {
-		log.Warn(trustsAll)
+		log.Warn("a network of all addresses is among the trusted proxies: " + trustsAll)
 	}
 	for _, text := range unknownSettings(os.Environ()) {
 		log.Warn(text)
@@ -96,14 +97,14 @@ func (s *settings) warn(log *slog.Logger, p plan) {
 	}
 }
 
-// trustsAll is what is wrong with a network of all addresses among the trusted proxies.
-const trustsAll = "MINIPROFILE_TRUSTED_PROXIES has a network of all addresses: every client is believed to be at the address that it writes into X-Forwarded-For, so no limit by address holds; name the proxies alone"
+// trustsAll is what there is to say of a network of all addresses among the trusted proxies.
+const trustsAll = "every client is believed to be at the address that it writes into X-Forwarded-For, so no limit by address holds: name the proxies alone in MINIPROFILE_TRUSTED_PROXIES"
 
 // openToServe opens the places to serve from, and tells of a store that it made: where
 // a volume is not mounted, an empty one looks like any other start.
 func (s *settings) openToServe(ctx context.Context, log *slog.Logger) (*places, error) {
 	path := folder(s.Store)
-	_, err := os.Stat(filepath.Join(path, "store.db"))
+	_, err := os.Stat(filepath.Join(path, file.StoreName))
 	made := path != "" && errors.Is(err, os.ErrNotExist)
 	places, err := s.openServing(ctx)
 	if err == nil && made {

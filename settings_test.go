@@ -306,17 +306,15 @@ func TestDamagedStore(t *testing.T) {
 	}
 }
 
-// TestSandboxOverTLS: the sandbox's pushes come also where the server has a
-// certificate that nobody knows.
-func TestSandboxOverTLS(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// writeCertificate writes cert.pem and key.pem, of a certificate that nobody knows.
+func writeCertificate(t *testing.T, dir string, end time.Time) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: end.Add(-2 * time.Hour), NotAfter: end}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,6 +327,14 @@ func TestSandboxOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSandboxOverTLS: the sandbox's pushes come also where the server has a
+// certificate that nobody knows.
+func TestSandboxOverTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeCertificate(t, dir, time.Now().Add(time.Hour))
 	cmd := program(t, dir)
 	cmd.Env = append(cmd.Env, "MINIPROFILE_LISTEN=127.0.0.1:0", "MINIPROFILE_TLS_CERT=cert.pem", "MINIPROFILE_TLS_KEY=key.pem")
 	c := &child{t: t, cmd: cmd, log: &logBuffer{}, exited: make(chan error, 1)}

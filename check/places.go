@@ -115,16 +115,17 @@ func (u unfaithful) Error() string { return string(u) }
 
 // try takes steps until one fails.
 func try(do string, steps []step) (r Report) {
-	for _, step := range steps {
-		var failed error
-		found := timed(step.name, step.detail, do, func() error { failed = step.f(); return failed })
+	advise := func(err error) string {
 		switch {
-		case errors.As(failed, new(unfaithful)):
-			found.Do = "serve from another place: what is kept here is not safe"
-		case errors.Is(failed, migrate.ErrUnfinished):
-			found.Do = "run the same miniprofile copy again, which goes on where it was, or name another store"
+		case errors.As(err, new(unfaithful)):
+			return "serve from another place: what is kept here is not safe"
+		case errors.Is(err, migrate.ErrUnfinished):
+			return "run the same miniprofile copy again, which goes on where it was, or name another store"
 		}
-		r = append(r, found)
+		return do
+	}
+	for _, step := range steps {
+		r = append(r, timed(step.name, step.detail, advise, step.f))
 		if r.Failed() {
 			break
 		}

@@ -88,16 +88,24 @@ func (r Report) JSON(w io.Writer) error {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// timed tries f and tells how it ended.
-func timed(name, detail, do string, f func() error) Finding {
+// Failed is what is found where err says what is wrong, and do what to do about it,
+// unless that is to make room on a full disk.
+func Failed(name string, err error, do string) Finding {
+	if errors.Is(err, syscall.ENOSPC) {
+		do = "the disk is full: make room on it"
+	}
+	return Finding{Name: name, Status: Fail, Detail: err.Error(), Do: do}
+}
+
+// timed tries f and tells how it ended; advise says what to do about its error.
+func timed(name, detail string, advise func(error) string, f func() error) Finding {
 	start := time.Now()
 	err := f()
-	found := Finding{Name: name, Status: OK, Detail: detail, Took: time.Since(start)}
+	took := time.Since(start)
+	found := Finding{Name: name, Status: OK, Detail: detail}
 	if err != nil {
-		found.Status, found.Detail, found.Do = Fail, err.Error(), do
-		if errors.Is(err, syscall.ENOSPC) {
-			found.Do = "the disk is full: make room on it"
-		}
+		found = Failed(name, err, advise(err))
 	}
+	found.Took = took
 	return found
 }

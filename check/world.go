@@ -34,14 +34,10 @@ func Secrets(ctx context.Context, secrets []string, file string, store drivers.S
 		r = append(r, fileMode(file))
 	}
 	if store != nil && len(secrets) > 0 && !r.Failed() {
-		var sessions int
-		var err error
-		f := timed("secret: opens", "", "", func() error { sessions, err = auth.CheckSecrets(ctx, store, secrets); return err })
+		sessions := 0
+		f := timed("secret: opens", "", aboutSealed, func() (err error) { sessions, err = auth.CheckSecrets(ctx, store, secrets); return err })
 		switch {
-		case errors.Is(err, auth.ErrSealed):
-			f.Do = "this store was used with another secret: set MINIPROFILE_SECRET to that one (or both, with a comma, the new one first), or everybody has to log in again"
-		case err != nil:
-			f.Do = "the store could not be read: see what is said of it"
+		case f.Status != OK:
 		case sessions == 0:
 			f.Detail = "nothing is sealed yet"
 		default:
@@ -50,6 +46,14 @@ func Secrets(ctx context.Context, secrets []string, file string, store drivers.S
 		r = append(r, f)
 	}
 	return r
+}
+
+// aboutSealed is the advice where the secrets could not be tried on the store, or do not fit.
+func aboutSealed(err error) string {
+	if errors.Is(err, auth.ErrSealed) {
+		return "this store was used with another secret: set MINIPROFILE_SECRET to that one (or both, with a comma, the new one first), or everybody has to log in again"
+	}
+	return "the store could not be read: see what is said of it"
 }
 
 func distinct(s string) int {
@@ -83,7 +87,7 @@ const probeCode = "miniprofile-check"
 // asks for the app's access token, for which this machine's address counts too.
 func WeChat(ctx context.Context, client auth.WeChat, apps []string) (r Report) {
 	for _, app := range apps {
-		r = append(r, ask("WeChat: "+app, "answers, and knows AppID and AppSecret", func() error {
+		r = append(r, timed("WeChat: "+app, "answers, and knows AppID and AppSecret", aboutWeChat, func() error {
 			_, err := client.CodeToSession(ctx, app, probeCode)
 			if errors.Is(err, auth.ErrCodeRejected) {
 				return nil
@@ -93,7 +97,7 @@ func WeChat(ctx context.Context, client auth.WeChat, apps []string) (r Report) {
 			}
 			return err
 		}))
-		r = append(r, ask("WeChat: token", "of "+app, func() error {
+		r = append(r, timed("WeChat: token", "of "+app, aboutWeChat, func() error {
 			_, err := client.AccessToken(ctx, app)
 			return err
 		}))
@@ -101,21 +105,16 @@ func WeChat(ctx context.Context, client auth.WeChat, apps []string) (r Report) {
 	return r
 }
 
-// ask asks WeChat, whose refusals have advice of their own.
-func ask(name, detail string, f func() error) Finding {
-	var failed error
-	found := timed(name, detail, "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between", func() error {
-		failed = f()
-		return failed
-	})
+// aboutWeChat is the advice about an error of WeChat's client.
+func aboutWeChat(err error) string {
 	var refused *wechat.Error
 	switch {
-	case errors.As(failed, &refused) && refused.Advice() != "":
-		found.Do = refused.Advice()
-	case errors.Is(failed, auth.ErrMisconfigured):
-		found.Do = "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP allow-list there"
+	case errors.As(err, &refused) && refused.Advice() != "":
+		return refused.Advice()
+	case errors.Is(err, auth.ErrMisconfigured):
+		return "compare WECHAT_APPS with AppID and AppSecret at mp.weixin.qq.com, and this machine's address with the IP allow-list there"
 	}
-	return found
+	return "can this machine reach WECHAT_BASE_URL? A proxy or a firewall may stand between"
 }
 
 // client asks for what is only looked at.

@@ -237,27 +237,29 @@ func TestHostile(t *testing.T) {
 }
 
 // It is answered within 50 ms and 8 MiB, and leaves nothing behind. Alone, for it
-// measures: the best of many times, and the processor's time, because other programs
-// share the machine; by the clock it may take longer where they have it most of the time.
+// measures: the best of many times, because other programs share the machine. Under the
+// race detector the tests of all packages do, for minutes, so there the processor's time
+// counts; by the clock, it is measured without.
 func TestHostileTakesLittle(t *testing.T) {
 	bound := 50 * time.Millisecond
 	if raced {
-		bound *= 30 // it makes up to twenty-five times as much of it; CI measures without it too
+		bound *= 10
 	}
 	const memory = 8 << 20
 	h := start(Options{Introspection: true})
 	table := attacks()
-	send := func(a attack) (worked, waited time.Duration, allocated uint64) {
+	send := func(a attack) (took time.Duration, allocated uint64) {
 		h.cache, h.calls = newCache[*document](), nil // or the second time costs nothing
 		r, w := a.request(), httptest.NewRecorder()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		began, busy := time.Now(), cpuTime(t)
 		h.ServeHTTP(w, r)
-		worked = cpuTime(t) - busy
-		waited = time.Since(began)
+		if took = time.Since(began); raced {
+			took = cpuTime(t) - busy
+		}
 		runtime.ReadMemStats(&after)
-		return worked, waited, after.TotalAlloc - before.TotalAlloc
+		return took, after.TotalAlloc - before.TotalAlloc
 	}
 	heap := func() int64 {
 		runtime.GC()
@@ -269,16 +271,16 @@ func TestHostileTakesLittle(t *testing.T) {
 	send(table["a long name"])
 	before := heap()
 	for name, a := range table {
-		best, shortest, least := time.Hour, time.Hour, uint64(1<<62)
+		best, least := time.Hour, uint64(1<<62)
 		for range 20 {
-			worked, waited, allocated := send(a)
-			best, shortest, least = min(best, worked), min(shortest, waited), min(least, allocated)
-			if best <= bound && shortest <= 20*bound && least <= memory {
+			took, allocated := send(a)
+			best, least = min(best, took), min(least, allocated)
+			if best <= bound && least <= memory {
 				break
 			}
 		}
-		if best > bound || shortest > 20*bound || least > memory {
-			t.Errorf("%s takes %v of work in %v and %d KiB", name, best, shortest, least>>10)
+		if best > bound || least > memory {
+			t.Errorf("%s takes %v and %d KiB", name, best, least>>10)
 		}
 		if testing.Verbose() && (best > bound/5 || least > memory/4) {
 			t.Logf("%s: %v, %d KiB", name, best, least>>10)

@@ -14,31 +14,25 @@ type clients struct{ proxies []netip.Prefix }
 // address returns the address of the client: the one that the connection comes
 // from, or, when that is one of our proxies, the last in X-Forwarded-For that is
 // none. What stands further left the client may have written itself. Of IPv6 it is
-// the /64, which is what one client has.
-func (c clients) address(r *http.Request) netip.Addr {
+// the /64, which is what one client has. believed is false where there is an
+// X-Forwarded-For, and the connection comes from no proxy of ours.
+func (c clients) address(r *http.Request) (address netip.Addr, believed bool) {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{}
+		return netip.Addr{}, true
 	}
-	address := at.Addr().Unmap()
+	forwarded := r.Header["X-Forwarded-For"]
+	address, believed = at.Addr().Unmap(), true
 	if c.trusts(address) {
-		address = c.forwarded(r.Header["X-Forwarded-For"], address)
+		address = c.forwarded(forwarded, address)
+	} else {
+		believed = len(forwarded) == 0
 	}
 	if address.Is6() {
 		network, _ := address.WithZone("").Prefix(64)
-		return network.Addr()
+		address = network.Addr()
 	}
-	return address
-}
-
-// disbelieves reports whether a request has an X-Forwarded-For and comes from no proxy of
-// ours.
-func (c clients) disbelieves(r *http.Request) bool {
-	if len(r.Header["X-Forwarded-For"]) == 0 {
-		return false
-	}
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && !c.trusts(at.Addr().Unmap())
+	return address, believed
 }
 
 // TrustsAll reports whether proxies has a network of all addresses: then every client is

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,6 +58,20 @@ type harness struct {
 	core  *auth.Core
 	store drivers.Store
 	log   *lines
+}
+
+// run lets the server run at an address of its own until stop is called; ended gets
+// what Run returns.
+func (h *harness) run(t testing.TB) (address string, stop context.CancelFunc, ended <-chan error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	end := make(chan error, 1)
+	go func() { end <- h.Run(ctx, listener) }()
+	return listener.Addr().String(), stop, end
 }
 
 func start(t testing.TB) *harness {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -83,7 +82,7 @@ func TestAddress(t *testing.T) {
 		{"@", []string{"1.1.1.1"}, "invalid IP"},
 	} {
 		r := &http.Request{RemoteAddr: x.remote, Header: http.Header{"X-Forwarded-For": x.forwarded}}
-		if got := c.address(r).String(); got != x.want {
+		if got, _ := c.address(r); got.String() != x.want {
 			t.Errorf("%s %q: %s, want %s", x.remote, x.forwarded, got, x.want)
 		}
 	}
@@ -380,17 +379,11 @@ func TestFlood(t *testing.T) {
 	const burst = 50
 	h, _ := limited(t, Limits{Address: Quota{burst, 1000 * time.Hour}}, func(c *Config) { c.Proxies = proxies })
 	access, _ := h.login(t, "ada")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx, listener) }()
+	server, stop, ended := h.run(t)
 	defer func() { stop(); <-ended }()
 	ask := func(client *http.Client, address string) (int, time.Duration, error) {
 		began := time.Now()
-		r, _ := http.NewRequest("POST", "http://"+listener.Addr().String()+"/graphql", strings.NewReader(`{"query":"{ me { id } }"}`))
+		r, _ := http.NewRequest("POST", "http://"+server+"/graphql", strings.NewReader(`{"query":"{ me { id } }"}`))
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+access)
 		r.Header.Set("X-Forwarded-For", address)
@@ -408,7 +401,7 @@ func TestFlood(t *testing.T) {
 	// beside tells how long an honest client waits at most, half of the time, beside
 	// eight busy ones, and what those got.
 	beside := func(address func(client, n int) string) (median time.Duration, statuses map[int]int) {
-		busy, over := context.WithCancel(ctx)
+		busy, over := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		var mu sync.Mutex
 		statuses = map[int]int{}

@@ -237,8 +237,8 @@ func (s *Server) admit(x *exchange, r *http.Request, route string, now time.Time
 		return nil
 	}
 	if s.limiter != nil {
-		x.call.Client = s.clients.address(r)
-		if s.clients.disbelieves(r) {
+		var believed bool
+		if x.call.Client, believed = s.clients.address(r); !believed {
 			s.refusals.disbelieve(x.call.Client)
 		}
 		var fault *graph.Fault

@@ -402,14 +402,8 @@ func TestGracefulEnd(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	access, _ := h.login(t, "ada")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx, listener) }()
-	url := "http://" + listener.Addr().String() + "/graphql"
+	address, stop, ended := h.run(t)
+	url := "http://" + address + "/graphql"
 
 	const clients = 16
 	var group sync.WaitGroup
@@ -444,7 +438,7 @@ func TestGracefulEnd(t *testing.T) {
 		})
 	}
 	// One request that is half sent when the end comes.
-	slow, err := net.Dial("tcp", listener.Addr().String())
+	slow, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -464,7 +458,7 @@ func TestGracefulEnd(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if _, err := net.Dial("tcp", listener.Addr().String()); err == nil {
+	if _, err := net.Dial("tcp", address); err == nil {
 		t.Error("still listening")
 	}
 	t.Logf("%d requests", answered.Load())
@@ -475,14 +469,8 @@ func TestStalledClient(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.drain, h.finish = time.Millisecond, time.Millisecond
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx, listener) }()
-	stalls, err := net.Dial("tcp", listener.Addr().String())
+	address, stop, ended := h.run(t)
+	stalls, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

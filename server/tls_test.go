@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -76,19 +75,13 @@ func TestHTTPS(t *testing.T) {
 	}
 	h := start(t)
 	h.Server = New(Config{Core: h.core, Certificate: certificate})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx, listener) }()
+	address, stop, ended := h.run(t)
 	dial := func(root *x509.Certificate, most uint16) (*http.Response, error) {
 		pool := x509.NewCertPool()
 		pool.AddCert(root)
 		client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool, MaxVersion: most}}}
 		defer client.CloseIdleConnections()
-		r, err := client.Get("https://" + listener.Addr().String() + "/healthz")
+		r, err := client.Get("https://" + address + "/healthz")
 		if err != nil {
 			return nil, err
 		}
@@ -230,15 +223,9 @@ func TestFailedHandshakes(t *testing.T) {
 	log := NewLog(&out)
 	h := start(t)
 	h.Server = New(Config{Core: h.core, Certificate: certificate, Logger: log.Logger(slog.LevelDebug, false)})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx, listener) }()
+	address, stop, ended := h.run(t)
 	for range 3 {
-		c, err := tls.Dial("tcp", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"what a client says"}})
+		c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"what a client says"}})
 		if err == nil {
 			c.Close()
 			t.Error("spoke a protocol that is not known")

@@ -118,6 +118,9 @@ func makeFolder(path string) error {
 	return syncFolder(filepath.Dir(path), (*os.File).Sync)
 }
 
+// StoreName is the file of a folder without which there is no store.
+const StoreName = "store.db"
+
 // CanMake returns why the folder that u names, or something in it, could not be made:
 // in the nearest folder that there is, it makes one and removes it again.
 func CanMake(u *url.URL) error {

@@ -20,7 +20,7 @@ func OpenStoreForReading(_ context.Context, u *url.URL) (drivers.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := exists(u, "store.db"); err != nil {
+	if err := exists(u, StoreName); err != nil {
 		return nil, fmt.Errorf("no store: %w", err)
 	}
 	db, err := openDB(dir, true)
@@ -59,7 +59,7 @@ func OpenObjectsForReading(_ context.Context, u *url.URL) (drivers.Objects, erro
 // OpenExistingStore is OpenStore for whoever must not make what is missing: that is an
 // error, which is os.ErrNotExist and names the absolute path.
 func OpenExistingStore(ctx context.Context, u *url.URL) (drivers.Store, error) {
-	if err := exists(u, "store.db"); err != nil {
+	if err := exists(u, StoreName); err != nil {
 		return nil, err
 	}
 	return OpenStore(ctx, u)

@@ -120,7 +120,7 @@ var (
 // makeDB makes the database in dir when there is none: whole, or not at all. bbolt would
 // make one of an empty file too, which is what a copy onto a full disk leaves of a store.
 func makeDB(dir string) error {
-	path := filepath.Join(dir, "store.db")
+	path := filepath.Join(dir, StoreName)
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -150,7 +150,7 @@ func initDB(path string) error {
 
 // openDB opens the database in dir, which is there.
 func openDB(dir string, readOnly bool) (db *bbolt.DB, err error) {
-	path := filepath.Join(dir, "store.db")
+	path := filepath.Join(dir, StoreName)
 	switch info, err := os.Stat(path); {
 	case err != nil:
 		return nil, err

@@ -53,9 +53,9 @@ Component({
     },
 
     read() {
-      const fail = () => wx.showToast({ title: '现在打不开，请稍后再试', icon: 'none', duration: 3000 });
-      if (wx.openPrivacyContract) wx.openPrivacyContract({ fail });
-      else wx.showToast({ title: '微信版本太旧，请更新后查看', icon: 'none', duration: 3000 });
+      const say = (/** @type {string} */ title) => wx.showToast({ title, icon: 'none', duration: 3000 });
+      if (wx.openPrivacyContract) wx.openPrivacyContract({ fail: () => say('现在打不开，请稍后再试') });
+      else say('微信版本太旧，请更新后查看');
     },
 
     agree() {
