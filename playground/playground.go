@@ -41,10 +41,13 @@ var dist embed.FS
 // Handler serves the page and its files. It may be used by any number of goroutines.
 type Handler struct{ files map[string]*file }
 
-// file is one file, compressed.
+// file is one file. What is embedded stays where it is until it is asked for: the page
+// would be a good part of the memory of a server at which nobody looks.
 type file struct {
 	kind, etag, cache string
-	gzipped           []byte
+	gzipped           bool
+	size              int64 // in bytes, as it is read
+	open              func() io.Reader
 }
 
 // New makes a Handler.
@@ -54,30 +57,52 @@ func New(options Options) *Handler {
 	if err != nil {
 		panic(err)
 	}
-	h.add(Path+"/settings.json", "no-cache", compress(settings))
+	h.add(Path+"/settings.json", &file{etag: etagOf(settings), cache: "no-cache", size: int64(len(settings)),
+		open: func() io.Reader { return bytes.NewReader(settings) }})
 	// What is embedded cannot fail to be read.
 	err = fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		gzipped, err := dist.ReadFile(name)
+		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		at, cache := strings.TrimSuffix(strings.TrimPrefix(name, "dist"), ".gz"), "no-cache"
+		f := &file{gzipped: true, size: info.Size(), open: func() io.Reader { return embedded(name) }}
+		at := strings.TrimSuffix(strings.TrimPrefix(name, "dist"), ".gz")
 		if strings.HasPrefix(at, "/assets/") { // has a hash of its content in its name
-			cache = "public, max-age=31536000, immutable"
+			f.etag, f.cache = path.Base(at), "public, max-age=31536000, immutable"
+		} else {
+			text, err := dist.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			f.etag, f.cache = etagOf(text), "no-cache"
 		}
 		if at == "/index.html" {
 			at = "/"
 		}
-		h.add(Path+at, cache, gzipped)
+		h.add(Path+at, f)
 		return nil
 	})
 	if err != nil {
 		panic(err)
 	}
 	return h
+}
+
+// embedded opens a file that is there.
+func embedded(name string) io.Reader {
+	f, err := dist.Open(name)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+func etagOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 // kinds are the types of the files, by the ends of their names.
@@ -87,14 +112,14 @@ var kinds = map[string]string{
 	".md": "text/markdown; charset=utf-8", // the licenses of what is in the files
 }
 
-func (h *Handler) add(at, cache string, gzipped []byte) {
+func (h *Handler) add(at string, f *file) {
 	kind, known := kinds[path.Ext(at)]
 	if !known {
 		panic("playground: no type for " + at)
 	}
-	sum := sha256.Sum256(gzipped)
-	// Weak, because it is the same for both encodings.
-	h.files[at] = &file{kind, `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, cache, gzipped}
+	f.kind = kind
+	f.etag = `W/"` + f.etag + `"` // weak, because it is the same for both encodings
+	h.files[at] = f
 }
 
 // Has tells whether something is at a path. What is not is the caller's to answer.
@@ -132,16 +157,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case matches(r.Header.Get("If-None-Match"), f.etag):
 		header.Del("Content-Type")
 		w.WriteHeader(http.StatusNotModified)
-	case takesGzip(r.Header):
-		header.Set("Content-Encoding", "gzip")
-		header.Set("Content-Length", strconv.Itoa(len(f.gzipped)))
-		w.Write(f.gzipped)
-	default:
-		plain, err := gzip.NewReader(bytes.NewReader(f.gzipped))
+	case f.gzipped && !takesGzip(r.Header):
+		plain, err := gzip.NewReader(f.open())
 		if err != nil {
 			panic(err)
 		}
 		io.Copy(w, plain)
+	default:
+		if f.gzipped {
+			header.Set("Content-Encoding", "gzip")
+		}
+		header.Set("Content-Length", strconv.FormatInt(f.size, 10))
+		io.Copy(w, f.open())
 	}
 }
 
@@ -171,12 +198,4 @@ func takesGzip(header http.Header) bool {
 		}
 	}
 	return any
-}
-
-func compress(plain []byte) []byte {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	w.Write(plain)
-	w.Close()
-	return b.Bytes()
 }
