@@ -33,6 +33,9 @@ import (
 //	          each record that is written: kind, ID, and its stored form, or nothing
 //	          for its deletion; each of the three after its length, as a uvarint
 //
+// and zeros after the last, of which it is made: then an fsync has to write the frame
+// and nothing else, neither where it is nor how long the file has become.
+//
 // A crash leaves at most one frame that is not whole, the last, and nobody was told
 // that it is there; its number is given again. A whole one after it, or a number that
 // is missing, is damage.
@@ -79,8 +82,11 @@ type journal struct {
 	store  [8]byte
 	number uint64
 	file   *os.File
-	size   int64
-	sync   func(*os.File) error // os.File.Sync; tests put a failing disk here
+	size   int64 // without the zeros
+	room   int64 // how long a new one is made
+
+	// os.File.Sync, and syncData for a frame; tests put a failing disk here.
+	sync, syncData func(*os.File) error
 }
 
 // append makes a frame durable. After an error, intact says that the journal surely
@@ -92,8 +98,8 @@ func (j *journal) append(frame []byte) (intact bool, err error) {
 		}
 	}
 	endFrame(frame, crc32.Checksum(journalHeader(j.store, j.number), castagnoli))
-	if _, err = j.file.Write(frame); err == nil {
-		err = j.sync(j.file)
+	if _, err = j.file.WriteAt(frame, j.size); err == nil {
+		err = j.syncData(j.file)
 	}
 	if err != nil {
 		return full(err) && j.file.Truncate(j.size) == nil && j.file.Sync() == nil, err
@@ -104,11 +110,16 @@ func (j *journal) append(frame []byte) (intact bool, err error) {
 
 func (j *journal) create() (intact bool, err error) {
 	path := journalPath(j.dir, j.number)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return true, err
 	}
 	if _, err = f.Write(journalHeader(j.store, j.number)); err == nil {
+		if err = zeros(f, int64(journalHead), j.room); full(err) {
+			err = f.Truncate(int64(journalHead)) // there may be room for the frame
+		}
+	}
+	if err == nil {
 		err = errors.Join(j.sync(f), j.sync(j.folder))
 	}
 	if err != nil {
@@ -116,6 +127,19 @@ func (j *journal) create() (intact bool, err error) {
 	}
 	j.file, j.size = f, int64(journalHead)
 	return true, nil
+}
+
+// zeros writes zeros from one place in a file to another.
+func zeros(f *os.File, from, to int64) error {
+	var none [64 << 10]byte
+	for from < to {
+		n, err := f.WriteAt(none[:min(to-from, int64(len(none)))], from)
+		if err != nil {
+			return err
+		}
+		from += int64(n)
+	}
+	return nil
 }
 
 // next ends the journal and begins the one after it.

@@ -36,9 +36,12 @@ func hasty(dir string) (drivers.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.journalSize = 1
+	s.journalSize, s.journal.room = 1, 100
 	return s, nil
 }
+
+// onSync puts a disk under a journal.
+func (j *journal) onSync(sync func(*os.File) error) { j.sync, j.syncData = sync, sync }
 
 func TestHastyStore(t *testing.T) {
 	conformance.TestStore(t, func(t *testing.T) func() (drivers.Store, error) {
@@ -91,6 +94,7 @@ func journalled(t *testing.T, commits ...int) (dir string, s *store, full *atomi
 	t.Helper()
 	running := t.TempDir()
 	s, full = open(t, running, time.Now, nil), new(atomic.Bool)
+	s.journal.room = 0 // nothing after the last frame
 	full.Store(true)
 	s.commitTx = whenFull(full)
 	n := 0
@@ -145,7 +149,8 @@ func TestJournalForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := journal{dir: dir, folder: folder, store: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, number: 9, sync: (*os.File).Sync}
+	j := journal{dir: dir, folder: folder, store: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, number: 9}
+	j.onSync((*os.File).Sync)
 	defer j.close()
 	frame := beginFrame(nil, 0x0a0b)
 	value := encode(newStamp(1, 2), drivers.Create(thing(1), json.RawMessage(`{}`), time.Time{}))
@@ -226,6 +231,40 @@ func TestJournals(t *testing.T) {
 				t.Errorf("the newest is %d, %v, want %d", got, err, want)
 			}
 		})
+	}
+}
+
+// TestRoom: a journal is as long as it will be from the start, and no longer than that
+// has room; one that has none left grows. Whoever opens it does not take the zeros for
+// damage.
+func TestRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, time.Now, nil)
+	s.journal.room = 1000
+	grown := 0
+	for n := range 20 {
+		if err := s.Commit(t.Context(), create(n, time.Time{})); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(journalPath(dir, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := max(1000, s.journal.size); info.Size() != want {
+			t.Errorf("after commit %d: %d bytes, want %d", n, info.Size(), want)
+		}
+		if info.Size() > 1000 {
+			grown++
+		}
+		if got := count(t, open(t, crashed(t, dir), time.Now, nil)); got != n+1 {
+			t.Errorf("after a crash: %d records, want %d", got, n+1)
+		}
+	}
+	if grown == 0 || grown == 20 {
+		t.Errorf("%d of 20 commits found no room", grown)
+	}
+	if s := open(t, t.TempDir(), time.Now, nil); s.journal.room != journalSize {
+		t.Errorf("room for %d bytes, want %d", s.journal.room, journalSize)
 	}
 }
 
@@ -629,7 +668,7 @@ func TestSlowDatabase(t *testing.T) {
 	s := open(t, t.TempDir(), time.Now, nil)
 	s.journalSize = 1000
 	long, beyond := make(chan bool, 1), make(chan bool, 1)
-	s.journal.sync = func(f *os.File) error {
+	s.journal.onSync(func(f *os.File) error {
 		switch size := s.journal.size; {
 		case size >= (maxJournals+1)*s.journalSize:
 			beyond <- true
@@ -637,7 +676,7 @@ func TestSlowDatabase(t *testing.T) {
 			long <- true
 		}
 		return f.Sync()
-	}
+	})
 	var once sync.Once
 	s.commitTx = func(tx *bbolt.Tx) error {
 		once.Do(func() {
@@ -860,11 +899,11 @@ func TestUnsafeIsUnseen(t *testing.T) {
 		t.Fatal(err)
 	}
 	syncing, safe := make(chan struct{}), make(chan struct{})
-	s.journal.sync = func(f *os.File) error {
+	s.journal.onSync(func(f *os.File) error {
 		close(syncing)
 		<-safe
 		return f.Sync()
-	}
+	})
 	done := make(chan error)
 	go func() { done <- s.Commit(t.Context(), create(1, time.Time{})) }()
 	<-syncing
@@ -876,7 +915,7 @@ func TestUnsafeIsUnseen(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	s.journal.sync = (*os.File).Sync
+	s.journal.onSync((*os.File).Sync)
 	if n := count(t, s); n != 2 {
 		t.Errorf("%d records, want 2", n)
 	}
@@ -894,10 +933,10 @@ func TestJournalsAreClosed(t *testing.T) {
 	s := open(t, t.TempDir(), time.Now, nil)
 	s.journalSize = 1
 	opened := map[*os.File]bool{}
-	s.journal.sync = func(f *os.File) error {
+	s.journal.onSync(func(f *os.File) error {
 		opened[f] = true
 		return f.Sync()
-	}
+	})
 	for i := range 20 {
 		if err := s.Commit(t.Context(), create(i, time.Time{})); err != nil {
 			t.Fatal(err)

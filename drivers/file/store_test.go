@@ -128,22 +128,22 @@ func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, time.Now, nil)
 	for i, part := range []string{"the head of a journal", "a frame"} {
-		s.journal.sync = func(*os.File) error { return errFull }
+		s.journal.onSync(func(*os.File) error { return errFull })
 		err := s.Commit(t.Context(), create(i, time.Time{}))
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("%s on a full disk: %v", part, err)
 		}
-		s.journal.sync = (*os.File).Sync
+		s.journal.onSync((*os.File).Sync)
 		if err := s.Commit(t.Context(), create(i, time.Time{})); err != nil {
 			t.Errorf("%s when there is space again: %v", part, err)
 		}
 	}
 	// What was written of a frame is gone again.
-	s.journal.sync = func(f *os.File) error { return errors.Join(f.Truncate(s.journal.size+20), errFull) }
+	s.journal.onSync(func(f *os.File) error { return errors.Join(f.Truncate(s.journal.size+20), errFull) })
 	if err := s.Commit(t.Context(), create(5, time.Time{})); !full(err) {
 		t.Errorf("a part of a frame: %v", err)
 	}
-	s.journal.sync = (*os.File).Sync
+	s.journal.onSync((*os.File).Sync)
 	if err := s.Commit(t.Context(), create(6, time.Time{})); err != nil {
 		t.Error(err)
 	}
@@ -174,21 +174,21 @@ func TestNoDescriptors(t *testing.T) {
 
 func TestFailedDisk(t *testing.T) {
 	for name, fail := range map[string]func(s *store){
-		"before the frame is safe": func(s *store) { s.journal.sync = func(*os.File) error { return syscall.EIO } },
+		"before the frame is safe": func(s *store) { s.journal.onSync(func(*os.File) error { return syscall.EIO }) },
 		"after the frame is safe": func(s *store) {
-			s.journal.sync = func(f *os.File) error { return errors.Join(f.Sync(), syscall.EIO) }
+			s.journal.onSync(func(f *os.File) error { return errors.Join(f.Sync(), syscall.EIO) })
 		},
 		"before the folder is safe": func(s *store) {
 			s.journal.next() // the next frame makes a file
-			s.journal.sync = func(f *os.File) error {
+			s.journal.onSync(func(f *os.File) error {
 				if f == s.journal.folder {
 					return syscall.EIO
 				}
 				return f.Sync()
-			}
+			})
 		},
 		"when a part of a frame cannot be taken back": func(s *store) {
-			s.journal.sync = func(f *os.File) error { return errors.Join(f.Close(), errFull) }
+			s.journal.onSync(func(f *os.File) error { return errors.Join(f.Close(), errFull) })
 		},
 		"before a commit of the database": func(s *store) {
 			s.journalSize = 1
@@ -221,7 +221,7 @@ func TestFailedDisk(t *testing.T) {
 			if errors.Is(err, drivers.ErrConflict) || errors.Is(err, drivers.ErrInvalid) || errors.Is(err, drivers.ErrClosed) {
 				t.Fatalf("Commit on a failed disk promises something: %v", err)
 			}
-			s.journal.sync = (*os.File).Sync
+			s.journal.onSync((*os.File).Sync)
 			if err := commit(); err == nil {
 				t.Error("Commit works after the disk failed")
 			}
@@ -255,11 +255,11 @@ func TestWithdraw(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun, goOn := make(chan bool), make(chan bool)
-	s.journal.sync = func(f *os.File) error {
+	s.journal.onSync(func(f *os.File) error {
 		begun <- true
 		<-goOn
 		return f.Sync()
-	}
+	})
 	results := make(chan error)
 	first, cancelFirst := context.WithCancel(t.Context())
 	go func() { results <- s.Commit(first, create(1, time.Time{})) }()
@@ -301,13 +301,13 @@ func TestBatch(t *testing.T) {
 	if n := count(t, s); n != 3 {
 		t.Errorf("%d records, want 3", n)
 	}
-	s.journal.sync = func(*os.File) error { return errFull }
+	s.journal.onSync(func(*os.File) error { return errFull })
 	for i, err := range s.write([]*commit{{ops: []drivers.Op{create(5, time.Time{})}}, {ops: []drivers.Op{create(5, time.Time{})}}}) {
 		if !full(err) || errors.Is(err, drivers.ErrConflict) { // the second conflicts with one that was not carried out
 			t.Errorf("commit %d of a batch that failed: %v", i, err)
 		}
 	}
-	s.journal.sync = func(*os.File) error { panic("a batch of conflicts is written") }
+	s.journal.onSync(func(*os.File) error { panic("a batch of conflicts is written") })
 	if answers := s.write(batch[1:2]); !errors.Is(answers[0], drivers.ErrConflict) {
 		t.Errorf("a conflict: %v", answers[0])
 	}
