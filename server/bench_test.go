@@ -56,6 +56,28 @@ func BenchmarkMe(b *testing.B) {
 	}
 }
 
+const loginQuery = `mutation Login($input: LoginInput!) { login(input: $input) { created user { id } tokens { accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt } } }`
+
+// BenchmarkLogin is a login of one who comes back, without a network and over memory.
+func BenchmarkLogin(b *testing.B) {
+	h := start(b)
+	s := New(Config{Core: h.core, Logger: slog.New(slog.DiscardHandler)})
+	r, _ := http.NewRequest("POST", "http://localhost/graphql", nil)
+	r.Header.Set("Content-Type", "application/json")
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		r.Body = io.NopCloser(strings.NewReader(fmt.Sprintf(
+			`{"query":%q,"variables":{"input":{"code":"p%d~%d","requestId":"request-%d","device":"bench"}}}`, loginQuery, n%64, n, n)))
+		clear(w.header)
+		w.bytes = 0
+		s.ServeHTTP(w, r)
+		if w.status != 200 || w.bytes < 500 {
+			b.Fatal(w.status, w.bytes)
+		}
+	}
+}
+
 // BenchmarkLoopback compares me with a handler of net/http that answers 300
 // fixed bytes, over loopback, with 16 keep-alive connections and a client that
 // does as little as it can.
