@@ -115,12 +115,12 @@ func (j *journal) create() (intact bool, err error) {
 		return true, err
 	}
 	if _, err = f.Write(journalHeader(j.store, j.number)); err == nil {
+		err = errors.Join(j.sync(f), j.sync(j.folder))
+	}
+	if err == nil { // and not before: what a crash leaves has its header, or is no longer than that
 		if err = zeros(f, int64(journalHead), j.room); full(err) {
 			err = f.Truncate(int64(journalHead)) // there may be room for the frame
 		}
-	}
-	if err == nil {
-		err = errors.Join(j.sync(f), j.sync(j.folder))
 	}
 	if err != nil {
 		return full(err) && f.Close() == nil && os.Remove(path) == nil, err

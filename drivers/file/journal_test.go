@@ -241,6 +241,16 @@ func TestRoom(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, time.Now, nil)
 	s.journal.room = 1000
+	headers := 0
+	s.journal.sync = func(f *os.File) error {
+		if info, err := f.Stat(); err == nil && !info.IsDir() {
+			headers++
+			if info.Size() != int64(journalHead) {
+				t.Errorf("%d bytes are there before the header is safe", info.Size())
+			}
+		}
+		return f.Sync()
+	}
 	grown := 0
 	for n := range 20 {
 		if err := s.Commit(t.Context(), create(n, time.Time{})); err != nil {
@@ -259,6 +269,9 @@ func TestRoom(t *testing.T) {
 		if got := count(t, open(t, crashed(t, dir), time.Now, nil)); got != n+1 {
 			t.Errorf("after a crash: %d records, want %d", got, n+1)
 		}
+	}
+	if headers != 1 {
+		t.Errorf("%d headers", headers)
 	}
 	if grown == 0 || grown == 20 {
 		t.Errorf("%d of 20 commits found no room", grown)
