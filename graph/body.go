@@ -116,24 +116,12 @@ func parseBody(text []byte) (request, *Fault) {
 	}
 	var q request
 	for first := true; ; first = false {
-		c := s.next()
-		if c == '}' {
+		key, value, ok := s.member(first)
+		if !ok {
+			return request{}, badBody()
+		}
+		if key == nil {
 			break
-		}
-		if !first {
-			if c != ',' {
-				return request{}, badBody()
-			}
-			c = s.next()
-		}
-		s.at--
-		key := s.value()
-		if c != '"' || key == nil || s.next() != ':' {
-			return request{}, badBody()
-		}
-		value := s.value()
-		if value == nil {
-			return request{}, badBody()
 		}
 		name, ok := unquote(key)
 		if !ok {
@@ -266,6 +254,55 @@ func (s *scanner) value() []byte {
 		}
 	}
 	return nil
+}
+
+// member returns the name and the value of the next member of an object, the first after
+// its opening brace; no name at its end. It is not ok where there is something else.
+func (s *scanner) member(first bool) (name, value []byte, ok bool) {
+	c := s.next()
+	if c == '}' {
+		return nil, nil, true
+	}
+	if !first {
+		if c != ',' {
+			return nil, nil, false
+		}
+		c = s.next()
+	}
+	s.at--
+	if name = s.value(); c != '"' || name == nil || s.next() != ':' {
+		return nil, nil, false
+	}
+	value = s.value()
+	return name, value, value != nil
+}
+
+// members returns the members of a valid object, and of those of one name the last.
+func members(object []byte) map[string][]byte {
+	found := map[string][]byte{}
+	s := scanner{text: object, at: 1}
+	for first := true; ; first = false {
+		key, value, ok := s.member(first)
+		if !ok || key == nil {
+			return found
+		}
+		if name, ok := unquote(key); ok {
+			found[name] = value
+		}
+	}
+}
+
+// elements returns the elements of a valid array.
+func elements(array []byte) (found [][]byte) {
+	s := scanner{text: array, at: 1}
+	for {
+		value := s.value()
+		if value == nil {
+			return found
+		}
+		found = append(found, value)
+		s.next() // a comma, or the end
+	}
 }
 
 // unquote reads a JSON string.

@@ -24,12 +24,12 @@ type coercer struct {
 	at       gqlerror.Location // of the variable
 }
 
-// variables returns the values of an operation's variables. text is a JSON object
+// variables returns the values of an operation's variables. text is a valid JSON object
 // or empty.
 func (c *coercer) variables(operation *ast.OperationDefinition, text []byte) (map[string]any, *Fault) {
-	given := map[string]json.RawMessage{}
-	if len(text) > 0 && json.Unmarshal(text, &given) != nil {
-		return nil, badRequest("The variables are not valid JSON.")
+	var given map[string][]byte
+	if len(text) > 0 {
+		given = members(text)
 	}
 	values := make(map[string]any, len(operation.VariableDefinitions))
 	for _, v := range operation.VariableDefinitions {
@@ -63,7 +63,7 @@ func (c *coercer) variables(operation *ast.OperationDefinition, text []byte) (ma
 
 // value makes a value of a type. field is the input field that it belongs to,
 // the outermost one, or empty.
-func (c *coercer) value(t *ast.Type, text json.RawMessage, path, field string) (any, *Fault) {
+func (c *coercer) value(t *ast.Type, text []byte, path, field string) (any, *Fault) {
 	wrong := func(reason string) (any, *Fault) { return nil, badInput(field, reason, c.at) }
 	definition := c.schema.Types[t.Name()]
 	if t.Elem == nil && definition.Name == "Upload" {
@@ -79,10 +79,9 @@ func (c *coercer) value(t *ast.Type, text json.RawMessage, path, field string) (
 		return nil, nil
 	}
 	if t.Elem != nil {
-		items := []json.RawMessage{text} // one value is a list of one
+		items := [][]byte{text} // one value is a list of one
 		if text[0] == '[' {
-			items = nil
-			json.Unmarshal(text, &items)
+			items = elements(text)
 		}
 		list := make([]any, len(items))
 		for i, item := range items {
@@ -97,19 +96,19 @@ func (c *coercer) value(t *ast.Type, text json.RawMessage, path, field string) (
 	case ast.InputObject:
 		return c.object(definition, text, path, field)
 	case ast.Enum:
-		if s, ok := stringOf(text); ok && definition.EnumValues.ForName(s) != nil {
+		if s, ok := unquote(text); ok && definition.EnumValues.ForName(s) != nil {
 			return s, nil
 		}
 		return wrong("must be one of the values of " + definition.Name)
 	}
 	switch definition.Name {
 	case "String":
-		if s, ok := stringOf(text); ok {
+		if s, ok := unquote(text); ok {
 			return s, nil
 		}
 		return wrong("must be a string")
 	case "ID":
-		if s, ok := stringOf(text); ok {
+		if s, ok := unquote(text); ok {
 			return s, nil
 		}
 		if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
@@ -136,24 +135,24 @@ func (c *coercer) value(t *ast.Type, text json.RawMessage, path, field string) (
 		if text[0] != '{' {
 			return wrong("must be a JSON object")
 		}
-		return text, nil
+		return json.RawMessage(bytes.Clone(text)), nil // the body's memory is used again
 	case "Upload":
 		return wrong("must be a part of a multipart request")
 	}
 	return wrong("must not be given")
 }
 
-func (c *coercer) object(definition *ast.Definition, text json.RawMessage, path, field string) (any, *Fault) {
+func (c *coercer) object(definition *ast.Definition, text []byte, path, field string) (any, *Fault) {
 	fieldOf := func(name string) string {
 		if field != "" {
 			return field
 		}
 		return name
 	}
-	var given map[string]json.RawMessage
-	if text[0] != '{' || json.Unmarshal(text, &given) != nil {
+	if text[0] != '{' {
 		return nil, badInput(field, "must be an object", c.at)
 	}
+	given := members(text)
 	for name := range given {
 		if definition.Fields.ForName(name) == nil {
 			return nil, badInput(field, definition.Name+" does not have such a field, but "+fieldNames(definition), c.at)
@@ -184,12 +183,4 @@ func fieldNames(definition *ast.Definition) string {
 		names = append(names, f.Name)
 	}
 	return strings.Join(names, ", ")
-}
-
-// stringOf reads a JSON string.
-func stringOf(text json.RawMessage) (s string, ok bool) {
-	if !bytes.HasPrefix(text, []byte{'"'}) {
-		return "", false
-	}
-	return s, json.Unmarshal(text, &s) == nil
 }

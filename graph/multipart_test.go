@@ -309,6 +309,43 @@ func FuzzMultipart(f *testing.F) {
 	})
 }
 
+// Valid objects and arrays are taken apart as encoding/json does it.
+func FuzzParts(f *testing.F) {
+	for _, seed := range []string{`{}`, ` [ ] `, `{"a":1,"b":[],"a":{"c":"}"}}`, `{ "\u0061" : "\"" , "b" : -1.5e3 , "" : null }`, `[1,"]",[2,[3]],{"a":[]} ,true]`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		text = strings.TrimSpace(text)
+		if !utf8.ValidString(text) || !json.Valid([]byte(text)) {
+			return
+		}
+		switch text[0] {
+		case '{':
+			var want map[string]json.RawMessage
+			got := members([]byte(text))
+			if err := json.Unmarshal([]byte(text), &want); err != nil || len(got) != len(want) {
+				t.Fatalf("%s: %q, want %q, %v", text, got, want, err)
+			}
+			for name, value := range want {
+				if string(got[name]) != string(value) {
+					t.Errorf("%s: %q is %q, want %q", text, name, got[name], value)
+				}
+			}
+		case '[':
+			var want []json.RawMessage
+			got := elements([]byte(text))
+			if err := json.Unmarshal([]byte(text), &want); err != nil || len(got) != len(want) {
+				t.Fatalf("%s: %q, want %q, %v", text, got, want, err)
+			}
+			for i, value := range want {
+				if string(got[i]) != string(value) {
+					t.Errorf("%s: element %d is %q, want %q", text, i, got[i], value)
+				}
+			}
+		}
+	})
+}
+
 // No variables make coercion panic, and what it lets pass the core understands.
 func FuzzVariables(f *testing.F) {
 	f.Add(`{"i":{"nickname":"x","region":{"city":null},"ifVersion":1e0,"preferences":{"a":[]}}}`)
