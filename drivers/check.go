@@ -195,18 +195,23 @@ func checkData(data json.RawMessage) error {
 	if !utf8.Valid(data) {
 		return errors.New("invalid UTF-8")
 	}
-	if !json.Valid(data) {
-		return errors.New("not one JSON object")
-	}
 	w := walk{data: data}
 	if w.next() != '{' {
-		return errors.New("not one JSON object")
+		return errNotJSON
 	}
-	return w.object(1)
+	if err := w.object(1); err != nil {
+		return err
+	}
+	if w.next() != 0 {
+		return errNotJSON
+	}
+	return nil
 }
 
-// walk goes through text that json.Valid has passed, so it looks only for what
-// JSON allows and a record does not.
+var errNotJSON = errors.New("not one JSON object")
+
+// walk goes through text once and finds what is no JSON in it, and what JSON allows and
+// a record does not: a commit would pay for each pass.
 type walk struct {
 	data  []byte
 	at    int
@@ -214,17 +219,32 @@ type walk struct {
 	paths int // the sum of it for all values
 }
 
-// next skips white space, colons and commas, and returns the byte that begins
-// the next token.
+// next skips white space and returns the byte that begins the next token, 0 at the end.
 func (w *walk) next() byte {
-	for {
+	for ; w.at < len(w.data); w.at++ {
 		switch c := w.data[w.at]; c {
-		case ' ', '\t', '\n', '\r', ':', ',':
-			w.at++
+		case ' ', '\t', '\n', '\r':
 		default:
 			return c
 		}
 	}
+	return 0
+}
+
+// more reports whether another member or element comes before the bracket that closes
+// its object or array, and goes to what comes.
+func (w *walk) more(first bool, closing byte) (bool, error) {
+	switch c := w.next(); {
+	case c == closing:
+		w.at++
+		return false, nil
+	case first:
+		return true, nil
+	case c == ',':
+		w.at++
+		return true, nil
+	}
+	return false, errNotJSON
 }
 
 // object walks an object from its brace to behind its end.
@@ -236,11 +256,19 @@ func (w *walk) object(depth int) error {
 	var few [16][]byte
 	names := few[:0]
 	var many map[string]bool // once there are too many to compare each with each
-	for w.next() != '}' {
+	for first := true; ; first = false {
+		if more, err := w.more(first, '}'); !more {
+			return err
+		}
+		if w.next() != '"' {
+			return errNotJSON
+		}
 		name, err := w.text()
 		switch {
 		case err != nil:
 			return err
+		case w.next() != ':':
+			return errNotJSON
 		case len(name) == 0 || len(name) > MaxName:
 			return fmt.Errorf("a field name of %d bytes, want 1 to %d", len(name), MaxName)
 		case bytes.HasPrefix(name, []byte("__")) && bytes.HasSuffix(name, []byte("__")):
@@ -248,6 +276,7 @@ func (w *walk) object(depth int) error {
 		case many[string(name)], slices.ContainsFunc(names, func(n []byte) bool { return bytes.Equal(n, name) }):
 			return fmt.Errorf("field %q twice", name)
 		}
+		w.at++
 		if len(names) < cap(names) {
 			names = append(names, name)
 		} else {
@@ -262,8 +291,6 @@ func (w *walk) object(depth int) error {
 		}
 		w.above -= len(name)
 	}
-	w.at++
-	return nil
 }
 
 // value walks one value.
@@ -277,32 +304,51 @@ func (w *walk) value(depth int, inArray bool) error {
 	case c == '[' && inArray:
 		return errors.New("an array directly in an array")
 	case c == '[':
-		if depth+1 > MaxDepth {
-			return fmt.Errorf("deeper than %d levels", MaxDepth)
-		}
-		w.at++
-		for w.next() != ']' {
-			if err := w.value(depth+1, true); err != nil {
-				return err
-			}
-		}
-		w.at++
+		return w.array(depth + 1)
 	case c == '"':
 		_, err := w.text()
 		return err
 	case c == '-' || '0' <= c && c <= '9':
-		start := w.at
-		for strings.IndexByte("+-.eE0123456789", w.data[w.at]) >= 0 {
-			w.at++
+		return w.number()
+	}
+	for _, name := range []string{"true", "false", "null"} {
+		if bytes.HasPrefix(w.data[w.at:], []byte(name)) {
+			w.at += len(name)
+			return nil
 		}
-		number := string(w.data[start:w.at])
-		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n > MaxInteger || n < -MaxInteger || number == "-0" {
-			return fmt.Errorf("number %.40q is no integer within 2^53", number)
+	}
+	return errNotJSON
+}
+
+// array walks an array from its bracket to behind its end.
+func (w *walk) array(depth int) error {
+	if depth > MaxDepth {
+		return fmt.Errorf("deeper than %d levels", MaxDepth)
+	}
+	w.at++
+	for first := true; ; first = false {
+		if more, err := w.more(first, ']'); !more {
+			return err
 		}
-	case c == 't' || c == 'n':
-		w.at += len("true")
-	default:
-		w.at += len("false")
+		if err := w.value(depth, true); err != nil {
+			return err
+		}
+	}
+}
+
+// number walks a number.
+func (w *walk) number() error {
+	start := w.at
+	for w.at < len(w.data) && strings.IndexByte("+-.eE0123456789", w.data[w.at]) >= 0 {
+		w.at++
+	}
+	number := string(w.data[start:w.at])
+	n, err := strconv.ParseInt(number, 10, 64)
+	switch {
+	case err != nil || n > MaxInteger || n < -MaxInteger || number == "-0":
+		return fmt.Errorf("number %.40q is no integer within 2^53", number)
+	case number != strconv.FormatInt(n, 10): // 007
+		return errNotJSON
 	}
 	return nil
 }
@@ -311,7 +357,13 @@ func (w *walk) value(depth int, inArray bool) error {
 func (w *walk) text() ([]byte, error) {
 	start := w.at
 	escaped := false
-	for w.at++; w.data[w.at] != '"'; w.at++ {
+	for w.at++; ; w.at++ {
+		if w.at >= len(w.data) || w.data[w.at] < ' ' {
+			return nil, errNotJSON
+		}
+		if w.data[w.at] == '"' {
+			break
+		}
 		if w.data[w.at] == '\\' {
 			escaped = true
 			w.at++
@@ -322,12 +374,12 @@ func (w *walk) text() ([]byte, error) {
 	if !escaped {
 		return quoted[1 : len(quoted)-1], nil
 	}
-	if !pairedSurrogates(quoted) {
-		return nil, errors.New("half of a surrogate pair")
-	}
 	var text string
 	if err := json.Unmarshal(quoted, &text); err != nil {
-		return nil, errors.New("not JSON")
+		return nil, errNotJSON
+	}
+	if !pairedSurrogates(quoted) {
+		return nil, errors.New("half of a surrogate pair")
 	}
 	if strings.ContainsRune(text, 0) {
 		return nil, errors.New("U+0000 in a name or text")
