@@ -16,11 +16,11 @@ import (
 const (
 	// journalSize is how long a journal grows, in bytes, before the database gets
 	// what it has.
-	journalSize = 4 << 20
+	journalSize = 8 << 20
 	// maxJournals is how many times that one grows while the database does not get on
 	// with the one before. Twice as much is in memory at most, and is what a start
 	// after a crash may have to take in.
-	maxJournals = 4
+	maxJournals = 2
 	// checkpointChunk is how many records one transaction of the database takes in:
 	// bbolt keeps all pages that it changes in memory.
 	checkpointChunk = 1024

@@ -27,7 +27,7 @@
 //
 // A Commit that returned nil has been fsynced, to a journal; commits that wait for
 // the disk at the same time share one fsync. No Get or Scan sees one before that.
-// The database gets what is in a journal in the background, when that has 4 MiB, and
+// The database gets what is in a journal in the background, when that has 8 MiB, and
 // at Close; after a crash, the next process gives it what it finds. A journal that no
 // crash can have left so, or of another store, is ErrDamaged; it is not touched, and
 // neither is one of a newer release.
