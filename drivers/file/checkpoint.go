@@ -21,6 +21,9 @@ const (
 	// with the one before. Twice as much is in memory at most, and is what a start
 	// after a crash may have to take in.
 	maxJournals = 2
+	// journalAhead is how many zeros are laid out at a time: to make them safe takes an
+	// fsync some milliseconds longer.
+	journalAhead = 1 << 20
 	// checkpointChunk is how many records one transaction of the database takes in:
 	// bbolt keeps all pages that it changes in memory.
 	checkpointChunk = 1024

@@ -33,8 +33,8 @@ import (
 //	          each record that is written: kind, ID, and its stored form, or nothing
 //	          for its deletion; each of the three after its length, as a uvarint
 //
-// and zeros after the last, of which it is made: then an fsync has to write the frame
-// and nothing else, neither where it is nor how long the file has become.
+// and zeros after the last, which are laid out a good piece ahead: then an fsync has to
+// write the frame and nothing else, neither where it is nor how long the file has become.
 //
 // A crash leaves at most one frame that is not whole, the last, and nobody was told
 // that it is there; its number is given again. A whole one after it, or a number that
@@ -83,7 +83,8 @@ type journal struct {
 	number uint64
 	file   *os.File
 	size   int64 // without the zeros
-	room   int64 // how long a new one is made
+	laid   int64 // with them, never less than size
+	ahead  int64 // how many are laid out at a time
 
 	// os.File.Sync, and syncData for a frame; tests put a failing disk here.
 	sync, syncData func(*os.File) error
@@ -98,14 +99,33 @@ func (j *journal) append(frame []byte) (intact bool, err error) {
 		}
 	}
 	endFrame(frame, crc32.Checksum(journalHeader(j.store, j.number), castagnoli))
-	if _, err = j.file.WriteAt(frame, j.size); err == nil {
+	end := j.size + int64(len(frame))
+	if end > j.laid {
+		err = j.layOut(end + j.ahead)
+	}
+	if err == nil {
+		_, err = j.file.WriteAt(frame, j.size)
+	}
+	if err == nil {
 		err = j.syncData(j.file)
 	}
 	if err != nil {
+		j.laid = j.size
 		return full(err) && j.file.Truncate(j.size) == nil && j.file.Sync() == nil, err
 	}
-	j.size += int64(len(frame))
+	j.size, j.laid = end, max(j.laid, end)
 	return true, nil
+}
+
+// layOut writes zeros up to end. Where there is no space for them, there may be some for
+// the frame.
+func (j *journal) layOut(end int64) error {
+	err := zeros(j.file, j.laid, end)
+	if full(err) {
+		return j.file.Truncate(j.laid)
+	}
+	j.laid = end
+	return err
 }
 
 func (j *journal) create() (intact bool, err error) {
@@ -117,15 +137,10 @@ func (j *journal) create() (intact bool, err error) {
 	if _, err = f.Write(journalHeader(j.store, j.number)); err == nil {
 		err = errors.Join(j.sync(f), j.sync(j.folder))
 	}
-	if err == nil { // and not before: what a crash leaves has its header, or is no longer than that
-		if err = zeros(f, int64(journalHead), j.room); full(err) {
-			err = f.Truncate(int64(journalHead)) // there may be room for the frame
-		}
-	}
 	if err != nil {
 		return full(err) && f.Close() == nil && os.Remove(path) == nil, err
 	}
-	j.file, j.size = f, int64(journalHead)
+	j.file, j.size, j.laid = f, int64(journalHead), int64(journalHead)
 	return true, nil
 }
 
@@ -145,7 +160,7 @@ func zeros(f *os.File, from, to int64) error {
 // next ends the journal and begins the one after it.
 func (j *journal) next() {
 	j.file.Close() // what was written is synced
-	j.number, j.file, j.size = j.number+1, nil, 0
+	j.number, j.file, j.size, j.laid = j.number+1, nil, 0, 0
 }
 
 // close ends the journal.

@@ -92,7 +92,7 @@ func (s *store) recover(dir string) error {
 		return err
 	}
 	s.batch = after.batch
-	s.journal = journal{dir: dir, folder: folder, store: m.store, number: after.journal + 1, room: s.journalSize,
+	s.journal = journal{dir: dir, folder: folder, store: m.store, number: after.journal + 1, ahead: journalAhead,
 		sync: (*os.File).Sync, syncData: syncData}
 	s.journal.forget(m.journal)
 	if after.journal != m.journal {
