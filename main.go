@@ -78,10 +78,11 @@ func spareTheCollector() {
 // wait for the disk: that of the file store's commits, and that which brings them to its
 // database. In a system call, a thread keeps its processor until Go finds that it takes
 // long, and that is a good part of an fsync. On two processors, logins and updates are
-// some eight per cent more. GOMAXPROCS, when set, counts instead.
+// some eight per cent more; on a single one, me would lose more than that. Go does not
+// follow a quota that changes any more then. GOMAXPROCS, when set, counts instead.
 func waitAside() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	if n := runtime.GOMAXPROCS(0); n > 1 && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(n + 2)
 	}
 }
 

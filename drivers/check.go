@@ -202,7 +202,7 @@ func checkData(data json.RawMessage) error {
 	if err := w.object(1); err != nil {
 		return err
 	}
-	if w.next() != 0 {
+	if w.next(); w.at < len(w.data) {
 		return errNotJSON
 	}
 	return nil
@@ -219,7 +219,8 @@ type walk struct {
 	paths int // the sum of it for all values
 }
 
-// next skips white space and returns the byte that begins the next token, 0 at the end.
+// next skips white space and returns the byte that begins the next token; at the end, 0,
+// which begins none.
 func (w *walk) next() byte {
 	for ; w.at < len(w.data); w.at++ {
 		switch c := w.data[w.at]; c {

@@ -93,6 +93,10 @@ func TestCheckData(t *testing.T) {
 		`{},`:                               "not one JSON object",
 		`{}]`:                               "not one JSON object",
 		`{} x`:                              "not one JSON object",
+		"{}\x00":                            "not one JSON object",
+		"{} \x00{}":                         "not one JSON object",
+		"{\x00}":                            "not one JSON object",
+		"{\"a\":\x00}":                      "not one JSON object",
 	} {
 		err := drivers.Check([]drivers.Op{drivers.Create(thing, json.RawMessage(data), time.Time{})})
 		wantInvalid(t, fmt.Sprintf("%.60q", data), err, want)
@@ -256,11 +260,11 @@ func value(t *rapid.T, depth int, inArray bool) any {
 	return object
 }
 
-// FuzzCheck: Check never panics, and what it accepts encoding/json keeps.
+// FuzzCheck: Check never panics, and what it accepts encoding/json accepts, and keeps.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"a":{"b":[1,-1,{"c":null}],"d":"\ud83d\ude00"}}`, `{"a":"\ud83d"}`, `{"a":[[1]]}`, `{"a":1e3}`, `{"a":1,"a":2}`,
-		`{"a":"\u0000"}`, `{"__a__":true}`, `{"a":-0}`, `{"a":1}}`, `{"a`, `[`, `{"a":"\`, `{"a":"\u`, `{"a":"\ud83d\`, `{"a":"\ud83d\u`, "{\"\xff\":1}",
+		`{"a":"\u0000"}`, `{"__a__":true}`, `{"a":-0}`, `{"a":1}}`, `{"a`, `[`, `{"a":"\`, `{"a":"\u`, `{"a":"\ud83d\`, `{"a":"\ud83d\u`, "{\"\xff\":1}", "{}\x00",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -275,6 +279,9 @@ func FuzzCheck(f *testing.F) {
 				t.Fatalf("%v is not ErrInvalid", err)
 			}
 			return
+		}
+		if !json.Valid(data) {
+			t.Fatalf("accepted, but not JSON: %q", data)
 		}
 		first := decode(t, data)
 		again, err := json.Marshal(first)

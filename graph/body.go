@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,7 +15,7 @@ import (
 type request struct {
 	query     []byte // the document, as a JSON string
 	operation string // operationName
-	variables []byte // a JSON object whose inside is not checked yet, or empty
+	variables []byte // a valid JSON object, or empty
 	hash      string // SHA-256 of the document, in hex, or empty
 	files     map[string]*spool
 	get       bool // whether it may only read
@@ -244,7 +245,7 @@ func (s *scanner) value() []byte {
 			return nil
 		default:
 			// A number or a name ends before the next delimiter.
-			for at+1 < len(s.text) && !bytes.ContainsRune([]byte(",:]}[{\" \n\t\r"), rune(s.text[at+1])) {
+			for at+1 < len(s.text) && strings.IndexByte(",:]}[{\" \n\t\r", s.text[at+1]) < 0 {
 				at++
 			}
 		}
