@@ -59,8 +59,8 @@ func (s *store) submit(ctx context.Context, ops []drivers.Op) error {
 func (s *store) commitAll() {
 	batch := make([]*commit, 0, maxBatch)
 	for c := range s.queue {
-		// Who is about to commit gets the processor first, and joins: 32 clients that
-		// log in are a sixth more for it, and one alone waits for nobody.
+		// Who is about to commit gets the processor first, and joins: with 32 clients an
+		// fsync is for twice as many. One alone waits for nobody.
 		runtime.Gosched()
 		size := 0
 		for batch = batch[:0]; c != nil; {
