@@ -278,6 +278,59 @@ func TestZeros(t *testing.T) {
 	}
 }
 
+// TestSecure: a start makes safe what it reads before it changes anything. What a killed
+// process wrote and never synced could still go with the power, after the start has
+// removed a journal because of it, or has acknowledged what comes after it.
+func TestSecure(t *testing.T) {
+	dir, _, _ := journalled(t, 3, 4)
+	before := files(t, dir)
+	db, err := openDB(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced := map[string]bool{}
+	untouched := func() {
+		t.Helper()
+		if !maps.Equal(files(t, dir), before) {
+			t.Error("something was changed before all was safe")
+		}
+	}
+	s := &store{db: db, readers: readers{db: db}, newer: layer{}, commitTx: func(tx *bbolt.Tx) error {
+		if len(synced) != 4 {
+			t.Errorf("the database takes in what is not safe, only %v", synced)
+		}
+		return tx.Commit()
+	}}
+	s.journal = journal{dir: dir, sync: func(f *os.File) error {
+		untouched()
+		synced[filepath.Base(f.Name())] = true
+		return f.Sync()
+	}}
+	s.syncDB = func() error {
+		untouched()
+		synced[StoreName] = true
+		return db.Sync()
+	}
+	if err := s.recover(); err != nil {
+		t.Error(err)
+	}
+	if !synced["journal-1"] || !synced["journal-2"] || !synced[StoreName] || !synced[filepath.Base(dir)] {
+		t.Errorf("only %v is safe", synced)
+	}
+	if left := names(t, dir); !slices.Equal(left, []string{StoreName}) {
+		t.Errorf("files left: %v", left)
+	}
+	s.journal.close()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	// What cannot be made safe is not opened.
+	s = &store{syncDB: func() error { return syscall.EIO }, journal: journal{dir: dir, sync: (*os.File).Sync}}
+	if err := s.recover(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a disk that fails: %v", err)
+	}
+}
+
 // TestTornJournal: a journal that ends anywhere has all commits that are whole there,
 // and so has one that ends with what was never written.
 func TestTornJournal(t *testing.T) {

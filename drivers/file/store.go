@@ -66,8 +66,10 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 		now:         now,
 		stop:        stop,
 		commitTx:    (*bbolt.Tx).Commit,
+		syncDB:      db.Sync,
+		journal:     journal{dir: dir, ahead: journalAhead, sync: (*os.File).Sync, syncData: syncData},
 	}
-	if err := s.recover(dir); err != nil {
+	if err := s.recover(); err != nil {
 		stop()
 		return nil, errors.Join(err, db.Close())
 	}
@@ -78,22 +80,28 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 
 // recover takes in what a crash has left in journals, and begins one. On a full disk,
 // it takes that in later.
-func (s *store) recover(dir string) error {
+func (s *store) recover() (err error) {
+	if s.journal.folder, err = os.Open(s.journal.dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.journal.folder.Close()
+		}
+	}()
+	if err := s.secure(); err != nil {
+		return err
+	}
 	m, err := markOf(s.db)
 	if err != nil {
 		return err
 	}
-	left, after, err := replay(dir, m)
-	if err != nil {
-		return err
-	}
-	folder, err := os.Open(dir)
+	left, after, err := replay(s.journal.dir, m)
 	if err != nil {
 		return err
 	}
 	s.batch = after.batch
-	s.journal = journal{dir: dir, folder: folder, store: m.store, number: after.journal + 1, ahead: journalAhead,
-		sync: (*os.File).Sync, syncData: syncData}
+	s.journal.store, s.journal.number = m.store, after.journal+1
 	s.journal.forget(m.journal)
 	if after.journal != m.journal {
 		s.older, s.olderMark = left, after
@@ -102,12 +110,29 @@ func (s *store) recover(dir string) error {
 		s.moving = nil
 	}
 	if err == nil || databaseFull(err) {
-		err = folder.Sync()
-	}
-	if err != nil {
-		folder.Close()
+		err = s.journal.folder.Sync()
 	}
 	return err
+}
+
+// secure makes safe what is about to be read. A process that was killed may have written
+// what is on no disk yet: if it went with the power after all, what has been built on it
+// since would not fit what is left.
+func (s *store) secure() error {
+	numbers, err := journals(s.journal.dir)
+	if err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		f, err := os.OpenFile(journalPath(s.journal.dir, number), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(s.journal.sync(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.syncDB(), s.journal.sync(s.journal.folder))
 }
 
 // The errors of opening a store, beside those of the operating system.
@@ -221,7 +246,9 @@ type store struct {
 	sweeper sync.WaitGroup
 	stop    context.CancelFunc // ends the sweeper
 
-	commitTx func(*bbolt.Tx) error // bbolt's; tests put a failing disk here
+	// bbolt's; tests put a failing disk here.
+	commitTx func(*bbolt.Tx) error
+	syncDB   func() error
 }
 
 // enter lets a call in. The caller leaves by s.gate.Leave.
