@@ -36,7 +36,7 @@ func (versionText) Run() error {
 
 func main() {
 	spareTheCollector()
-	waitAside()
+	moreProcessors()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -74,13 +74,13 @@ func spareTheCollector() {
 	}
 }
 
-// waitAside gives Go's scheduler two processors more than there are, for two threads that
+// moreProcessors gives Go's scheduler two processors more than there are, for two threads that
 // wait for the disk: that of the file store's commits, and that which brings them to its
 // database. In a system call, a thread keeps its processor until Go finds that it takes
 // long, and that is a good part of an fsync. On two processors, logins and updates are
 // some eight per cent more; on a single one, me would lose more than that. Go does not
 // follow a quota that changes any more then. GOMAXPROCS, when set, counts instead.
-func waitAside() {
+func moreProcessors() {
 	if n := runtime.GOMAXPROCS(0); n > 1 && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(n + 2)
 	}

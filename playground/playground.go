@@ -45,7 +45,7 @@ type Handler struct{ files map[string]*file }
 // would be a good part of the memory of a server at which nobody looks.
 type file struct {
 	kind, etag, cache string
-	gzipped           bool
+	gzipped           bool  // whether it is read so
 	size              int64 // in bytes, as it is read
 	open              func() io.Reader
 }
@@ -57,7 +57,7 @@ func New(options Options) *Handler {
 	if err != nil {
 		panic(err)
 	}
-	h.add(Path+"/settings.json", &file{etag: etagOf(settings), cache: "no-cache", size: int64(len(settings)),
+	h.add(Path+"/settings.json", &file{etag: etag(hash(settings)), cache: "no-cache", size: int64(len(settings)),
 		open: func() io.Reader { return bytes.NewReader(settings) }})
 	// What is embedded cannot fail to be read.
 	err = fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
@@ -71,13 +71,13 @@ func New(options Options) *Handler {
 		f := &file{gzipped: true, size: info.Size(), open: func() io.Reader { return embedded(name) }}
 		at := strings.TrimSuffix(strings.TrimPrefix(name, "dist"), ".gz")
 		if strings.HasPrefix(at, "/assets/") { // has a hash of its content in its name
-			f.etag, f.cache = path.Base(at), "public, max-age=31536000, immutable"
+			f.etag, f.cache = etag(path.Base(at)), "public, max-age=31536000, immutable"
 		} else {
 			text, err := dist.ReadFile(name)
 			if err != nil {
 				return err
 			}
-			f.etag, f.cache = etagOf(text), "no-cache"
+			f.etag, f.cache = etag(hash(text)), "no-cache"
 		}
 		if at == "/index.html" {
 			at = "/"
@@ -100,7 +100,11 @@ func embedded(name string) io.Reader {
 	return f
 }
 
-func etagOf(text []byte) string {
+// etag makes an entity tag of what names a content: a weak one, because it is the same
+// for both encodings.
+func etag(name string) string { return `W/"` + name + `"` }
+
+func hash(text []byte) string {
 	sum := sha256.Sum256(text)
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
@@ -118,7 +122,6 @@ func (h *Handler) add(at string, f *file) {
 		panic("playground: no type for " + at)
 	}
 	f.kind = kind
-	f.etag = `W/"` + f.etag + `"` // weak, because it is the same for both encodings
 	h.files[at] = f
 }
 

@@ -120,12 +120,14 @@ func (j *journal) append(frame []byte) (intact bool, err error) {
 // layOut writes zeros up to end. Where there is no space for them, there may be some for
 // the frame.
 func (j *journal) layOut(end int64) error {
-	err := zeros(j.file, j.laid, end)
-	if full(err) {
+	switch err := zeros(j.file, j.laid, end); {
+	case full(err):
 		return j.file.Truncate(j.laid)
+	case err != nil:
+		return err
 	}
 	j.laid = end
-	return err
+	return nil
 }
 
 func (j *journal) create() (intact bool, err error) {
