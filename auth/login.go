@@ -139,7 +139,11 @@ func (c *Core) repeat(ctx context.Context, done codeRecord) (*LoginPayload, erro
 	if !user.signsIn(session) {
 		return nil, fmt.Errorf("%w: its session is over", ErrCodeRejected)
 	}
-	tokens, err := c.issue(done.Session, session, records[0].Expires)
+	key, err := c.refreshKey(done.Session, session)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := c.issue(done.Session, session, key, records[0].Expires)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +212,7 @@ func (c *Core) enter(ctx context.Context, l login, person WeChatSession, now tim
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	payload.Tokens, err = c.issue(sessionID, session, expires.Truncate(time.Microsecond))
+	payload.Tokens, err = c.issue(sessionID, session, refreshKey, expires.Truncate(time.Microsecond))
 	return &payload, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -184,11 +185,13 @@ func newID() string {
 
 // hashID makes an id of natural keys that may hold anything.
 func hashID(parts ...string) string {
-	h := sha256.New()
+	var all []byte
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p) // lengths: ("ab","c") is not ("a","bc")
+		all = append(strconv.AppendInt(all, int64(len(p)), 10), ':') // lengths: ("ab","c") is not ("a","bc")
+		all = append(all, p...)
 	}
-	return lower.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(all)
+	return lower.EncodeToString(sum[:])
 }
 
 // timeID makes an id that sorts by t, to the microsecond, and is unique.

@@ -51,9 +51,9 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 		if err != nil {
 			return nil, err
 		}
-		key, err := c.seals.open(record.Key, session.Key)
+		key, err := c.refreshKey(id, session)
 		if err != nil {
-			return nil, fmt.Errorf("%w: the session is %w", ErrUnauthenticated, err)
+			return nil, err
 		}
 		if !hmac.Equal([]byte(refreshToken(id, counter, key)), []byte(in.RefreshToken)) {
 			return nil, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)
@@ -82,7 +82,7 @@ func (c *Core) RefreshSession(ctx context.Context, in RefreshSessionInput) (*Ref
 			op.Data = encode(session)
 			ops = append(ops, op)
 		}
-		payload.Tokens, err = c.issue(id, session, expires)
+		payload.Tokens, err = c.issue(id, session, key, expires)
 		return ops, err
 	})
 	if err != nil {

@@ -71,6 +71,18 @@ type claims struct {
 	App     string `json:"app"`
 }
 
+// issuedClaims are claims as they are written: those of the jwt package take three times as long.
+type issuedClaims struct {
+	Issuer   string    `json:"iss"`
+	Subject  string    `json:"sub"`
+	Audience [1]string `json:"aud"`
+	Expires  int64     `json:"exp"` // both in seconds since 1970
+	Issued   int64     `json:"iat"`
+	ID       string    `json:"jti"`
+	Session  string    `json:"sid"`
+	App      string    `json:"app"`
+}
+
 func newSigner(secrets []string, issuer string, now func() time.Time) (*signer, error) {
 	s := &signer{issuer: issuer, public: map[string]ed25519.PublicKey{}, now: now}
 	type jwk struct {
@@ -116,17 +128,14 @@ func (s *signer) sign(session, app string) (string, time.Time, error) {
 	uid, sid, _ := strings.Cut(session, ".")
 	now := s.now().Truncate(time.Second)
 	expires := now.Add(AccessTokenLife)
-	said, err := json.Marshal(claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: s.issuer, Audience: jwt.ClaimStrings{audience}, Subject: uid, ID: newID(),
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(expires),
-		},
+	body, err := json.Marshal(issuedClaims{
+		Issuer: s.issuer, Subject: uid, Audience: [1]string{audience}, Expires: expires.Unix(), Issued: now.Unix(), ID: newID(),
 		Session: sid, App: app,
 	})
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	signed := base64.RawURLEncoding.AppendEncode([]byte(s.header), said)
+	signed := base64.RawURLEncoding.AppendEncode([]byte(s.header), body)
 	signature := ed25519.Sign(s.private, signed)
 	return string(base64.RawURLEncoding.AppendEncode(append(signed, '.'), signature)), expires.UTC(), nil
 }
@@ -204,12 +213,17 @@ func parseRefreshToken(token string) (session string, counter int64, err error) 
 	return "", 0, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)
 }
 
-// issue makes the tokens of a session as its record says.
-func (c *Core) issue(session string, r sessionRecord, expires time.Time) (Tokens, error) {
+// refreshKey opens the key of a session, with which issue goes on.
+func (c *Core) refreshKey(session string, r sessionRecord) (string, error) {
 	key, err := c.seals.open(sessionKey(session), r.Key)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("%w: the session is %w", ErrUnauthenticated, err)
+		return "", fmt.Errorf("%w: the session is %w", ErrUnauthenticated, err)
 	}
+	return key, nil
+}
+
+// issue makes the tokens of a session as its record says, of which key is the opened key.
+func (c *Core) issue(session string, r sessionRecord, key string, expires time.Time) (Tokens, error) {
 	access, until, err := c.tokens.sign(session, r.App)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("sign access token: %w", err)
