@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,12 +15,14 @@ import (
 )
 
 const (
-	// journalSize is how long a journal grows, in bytes, before the database gets
-	// what it has.
-	journalSize = 8 << 20
-	// maxJournals is how many times that one grows while the database does not get on
-	// with the one before. Twice as much is in memory at most, and is what a start
-	// after a crash may have to take in.
+	// A journal grows to an eighth of the database before that gets what it has, but
+	// to no less and no more than these, in bytes. The larger the database, the fewer
+	// of the records fall on the same of its pages, and each page is a write.
+	journalSize    = 8 << 20
+	maxJournalSize = 32 << 20
+	// maxJournals is how many times that long one grows while the database does not get
+	// on with the one before. Twice as much is in memory at most, and is what a start
+	// after a crash may have to read.
 	maxJournals = 2
 	// journalAhead is how many zeros are laid out at a time: to make them safe takes an
 	// fsync some milliseconds longer.
@@ -122,31 +125,46 @@ func (s *store) update(f func(*bbolt.Tx) error) error {
 	return s.commitTx(tx)
 }
 
-// settle sees to it that the journal does not grow for ever: from journalSize on, its
+// settle sees to it that the journal does not grow for ever: from its limit on, its
 // commits go to the database, in the background, and the next journal begins. An
 // error says that nothing more may be committed: the disk failed, or it is full and
 // too much waits already. It is for the committer alone.
 func (s *store) settle() error {
-	long := s.journal.size >= maxJournals*s.journalSize
+	limit := s.limit()
+	long := s.journal.size >= maxJournals*limit
 	var failed error
 	switch {
 	case s.moving == nil:
 	case len(s.moving) == 0 && !long:
 		return nil // it is on its way
 	default:
-		failed = <-s.moving
-		s.moving = nil
+		failed = s.moved()
 	}
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
-	if s.older != nil || s.journal.size >= s.journalSize {
+	if s.older != nil || s.journal.size >= limit {
 		s.move()
 	}
 	if long {
 		return failed
 	}
 	return nil
+}
+
+// limit is how long the journal grows, in bytes.
+func (s *store) limit() int64 {
+	if s.journalSize > 0 {
+		return s.journalSize
+	}
+	if s.journal.size < journalSize { // then the database's size does not matter
+		return journalSize
+	}
+	info, err := os.Stat(s.db.Path())
+	if err != nil {
+		return journalSize
+	}
+	return min(max(journalSize, info.Size()/8), maxJournalSize)
 }
 
 // move begins to take the older layer into the database: the one that it could not
@@ -173,6 +191,13 @@ func (s *store) move() {
 		}
 		moving <- err
 	}()
+}
+
+// moved waits until what move began is done.
+func (s *store) moved() error {
+	err := <-s.moving
+	s.moving = nil
+	return err
 }
 
 // full reports whether err says that there is no space, which leaves what is on

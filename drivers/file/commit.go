@@ -93,11 +93,11 @@ func (s *store) commitAll() {
 // What it cannot take in stays in them.
 func (s *store) finish() {
 	if s.moving != nil {
-		<-s.moving
+		s.moved()
 	}
 	for s.broken.Load() == nil && (s.older != nil || s.journal.file != nil) {
 		s.move()
-		if err := <-s.moving; err != nil {
+		if s.moved() != nil {
 			return
 		}
 	}

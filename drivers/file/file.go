@@ -27,8 +27,9 @@
 //
 // A Commit that returned nil has been fsynced, to a journal; commits that wait for
 // the disk at the same time share one fsync. No Get or Scan sees one before that.
-// The database gets what is in a journal in the background, when that has 8 MiB, and
-// at Close; after a crash, the next process gives it what it finds. A journal that no
+// The database gets what is in a journal in the background, when that is as long as an
+// eighth of the database, though not before 8 MiB nor after 32, and at Close; what a crash
+// leaves, the next process reads, and gives to it in the same way. A journal that no
 // crash can have left so, or of another store, is ErrDamaged; it is not touched, and
 // neither is one of a newer release.
 //
@@ -37,7 +38,7 @@
 // disk, other than that it is full, every method of the store returns that error
 // until the store is opened anew. A full disk fails single commits only: those that
 // the journal has no room for, and, when the database cannot take in the journal
-// before, those after 16 MiB more.
+// before, those after twice the length of a journal more.
 //
 // A record is dropped an hour or more, usually within two, after it expired.
 // Folders of objects stay when the last object in them is gone.

@@ -311,7 +311,7 @@ func TestSecure(t *testing.T) {
 		synced[StoreName] = true
 		return db.Sync()
 	}
-	if err := s.recover(); err != nil {
+	if err := errors.Join(s.recover(), s.moved()); err != nil {
 		t.Error(err)
 	}
 	if !synced["journal-1"] || !synced["journal-2"] || !synced[StoreName] || !synced[filepath.Base(dir)] {
@@ -589,10 +589,9 @@ func TestLayers(t *testing.T) {
 	write(0, 2000, 1500)
 	same("one layer")
 	begin()
-	if err := <-s.moving; err != nil {
+	if err := s.moved(); err != nil {
 		t.Fatal(err)
 	}
-	s.moving = nil
 	full.Store(true)
 	write(0, 2000, 700)
 	same("the database and one layer")
@@ -723,6 +722,22 @@ func TestFailedMove(t *testing.T) {
 	if n := count(t, open(t, dir, time.Now, nil)); n != 1 {
 		t.Errorf("%d records, want 1", n)
 	}
+}
+
+// TestLimit: a journal grows with the database, and neither is short nor without end.
+func TestLimit(t *testing.T) {
+	s := open(t, t.TempDir(), time.Now, nil)
+	s.journal.size = journalSize // where the size of the database begins to matter
+	for _, c := range [][2]int64{{0, journalSize}, {8 * journalSize, journalSize}, {8*journalSize + 800, journalSize + 100},
+		{8 * maxJournalSize, maxJournalSize}, {1 << 34, maxJournalSize}} {
+		if err := os.Truncate(s.db.Path(), max(c[0], 1<<15)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.limit(); got != c[1] {
+			t.Errorf("with a database of %d bytes a journal has %d, want %d", c[0], got, c[1])
+		}
+	}
+	s.journal.size = 0 // as it is
 }
 
 // TestSlowDatabase: while the database is slow, commits wait, or the journal would grow

@@ -57,17 +57,16 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 	rand.Read(epoch[:]) // never fails
 	sweeping, stop := context.WithCancel(context.Background())
 	s := &store{
-		db:          db,
-		readers:     readers{db: db},
-		newer:       layer{},
-		journalSize: journalSize,
-		queue:       make(chan *commit, maxBatch),
-		epoch:       binary.BigEndian.Uint32(epoch[:]),
-		now:         now,
-		stop:        stop,
-		commitTx:    (*bbolt.Tx).Commit,
-		syncDB:      db.Sync,
-		journal:     journal{dir: dir, ahead: journalAhead, sync: (*os.File).Sync, syncData: syncData},
+		db:       db,
+		readers:  readers{db: db},
+		newer:    layer{},
+		queue:    make(chan *commit, maxBatch),
+		epoch:    binary.BigEndian.Uint32(epoch[:]),
+		now:      now,
+		stop:     stop,
+		commitTx: (*bbolt.Tx).Commit,
+		syncDB:   db.Sync,
+		journal:  journal{dir: dir, ahead: journalAhead, sync: (*os.File).Sync, syncData: syncData},
 	}
 	if err := s.recover(); err != nil {
 		stop()
@@ -78,8 +77,8 @@ func openStore(dir string, now func() time.Time, ticks <-chan time.Time) (*store
 	return s, nil
 }
 
-// recover takes in what a crash has left in journals, and begins one. On a full disk,
-// it takes that in later.
+// recover reads what a crash has left in journals, which goes to the database like any
+// other, and begins the next one.
 func (s *store) recover() (err error) {
 	if s.journal.folder, err = os.Open(s.journal.dir); err != nil {
 		return err
@@ -106,13 +105,8 @@ func (s *store) recover() (err error) {
 	if after.journal != m.journal {
 		s.older, s.olderMark = left, after
 		s.move()
-		err = <-s.moving
-		s.moving = nil
 	}
-	if err == nil || databaseFull(err) {
-		err = s.journal.folder.Sync()
-	}
-	return err
+	return nil
 }
 
 // secure makes safe what is about to be read. A process that was killed may have written
@@ -240,7 +234,7 @@ type store struct {
 	moving    chan error // of older, when it is on its way
 	olderMark mark       // what the database will be at when it has older
 
-	journalSize int64 // the constant; tests make it small
+	journalSize int64 // limit, if a test sets it
 
 	now     func() time.Time
 	sweeper sync.WaitGroup
