@@ -187,6 +187,6 @@ func (s *Sandbox) componentCodeToSession(w http.ResponseWriter, r *http.Request)
 		return
 	}
 	if !s.refusesComponent(w, q.Get("component_appid")) && !s.refusesMerchant(w, q.Get("appid")) {
-		s.trade(w, r)
+		s.trade(w, r, q)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,13 +87,12 @@ func (s *Sandbox) codeToSession(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, 43001, "require GET method")
 	case s.refusesApp(w, q.Get("appid"), q.Get("secret")):
 	default:
-		s.trade(w, r)
+		s.trade(w, r, q)
 	}
 }
 
-// trade gives a session for a code.
-func (s *Sandbox) trade(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+// trade gives a session for the code in r's query, which is q.
+func (s *Sandbox) trade(w http.ResponseWriter, r *http.Request, q url.Values) {
 	code := q.Get("js_code")
 	person, nonce, ok := strings.Cut(code, "~")
 	switch {
