@@ -127,14 +127,17 @@ func post(token, query string, variables any) []byte {
 	if err != nil {
 		panic(err)
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "POST /graphql HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	return postText(token, string(body))
+}
+
+// postText makes one of JSON.
+func postText(token, body string) []byte {
+	credentials := ""
 	if token != "" {
-		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
+		credentials = "Authorization: Bearer " + token + "\r\n"
 	}
-	b.WriteString("\r\n")
-	b.Write(body)
-	return b.Bytes()
+	return []byte("POST /graphql HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: " +
+		strconv.Itoa(len(body)) + "\r\n" + credentials + "\r\n" + body)
 }
 
 const (
@@ -162,10 +165,8 @@ func firstLogin(int, int) []byte {
 }
 
 func loginOf(person string) []byte {
-	n := logins.Add(1)
-	return post("", loginQuery, map[string]any{"input": map[string]any{
-		"code": fmt.Sprintf("%s~%d", person, n), "requestId": fmt.Sprintf("request-%d", n), "device": "bench",
-	}})
+	n := strconv.FormatInt(logins.Add(1), 10)
+	return postText("", `{"query":"`+loginQuery+`","variables":{"input":{"code":"`+person+"~"+n+`","requestId":"request-`+n+`","device":"bench"}}}`)
 }
 
 // plain asks a limit, with a body as long as that of me.
@@ -224,5 +225,5 @@ func signIn(address string, clients int) (*signedIn, error) {
 func (s *signedIn) me(client, _ int) []byte { return s.mes[client] }
 
 func (s *signedIn) update(client, n int) []byte {
-	return post(s.tokens[client], setQuery, map[string]any{"input": map[string]any{"nickname": fmt.Sprintf("name %d", time.Now().UnixNano())}})
+	return postText(s.tokens[client], `{"query":"`+setQuery+`","variables":{"input":{"nickname":"name `+strconv.FormatInt(time.Now().UnixNano(), 10)+`"}}}`)
 }
