@@ -14,7 +14,7 @@ import (
 type layer map[string]*held
 
 // held is what a layer has of one kind. Most who ask, ask for a record that is not there:
-// a map says so five times as fast as a tree.
+// a map says so in a tenth of the time that a tree takes.
 type held struct {
 	forms map[string][]byte // by ID, nil where the record was deleted; replaced, never changed
 	ids   btree.Set[string] // those of forms, in order
