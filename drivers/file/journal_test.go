@@ -331,6 +331,54 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+// TestManyJournals: a start goes on while the database takes in what a crash has left, but
+// not where the start before did not come to the end of it: they would become ever more.
+func TestManyJournals(t *testing.T) {
+	for _, c := range []struct {
+		journals int
+		moving   bool
+	}{{2, true}, {3, false}} {
+		dir, _, _ := journalled(t, 3, 4)
+		if c.journals > 2 {
+			folder, err := os.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := journal{dir: dir, folder: folder, number: 3, sync: (*os.File).Sync, syncData: syncData}
+			copy(j.store[:], files(t, dir)["journal-2"][len(journalMagic):])
+			value := encode(newStamp(1, 8), create(7, time.Time{}))
+			if _, err := j.append(appendChange(beginFrame(nil, 8), change{thing(7), value})); err != nil {
+				t.Fatal(err)
+			}
+			j.close()
+		}
+		db, err := openDB(dir, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &store{db: db, readers: readers{db: db}, newer: layer{}, commitTx: (*bbolt.Tx).Commit, syncDB: db.Sync}
+		s.journal = journal{dir: dir, sync: (*os.File).Sync}
+		if err := s.recover(); err != nil {
+			t.Error(err)
+		}
+		if (s.moving != nil) != c.moving {
+			t.Errorf("%d journals: the start has gone on: %t", c.journals, !c.moving)
+		}
+		if s.moving != nil {
+			if err := s.moved(); err != nil {
+				t.Error(err)
+			}
+		}
+		if left := names(t, dir); !slices.Equal(left, []string{StoreName}) {
+			t.Errorf("files left: %v", left)
+		}
+		s.journal.close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestTornJournal: a journal that ends anywhere has all commits that are whole there,
 // and so has one that ends with what was never written.
 func TestTornJournal(t *testing.T) {

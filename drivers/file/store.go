@@ -105,6 +105,13 @@ func (s *store) recover() (err error) {
 	if after.journal != m.journal {
 		s.older, s.olderMark = left, after
 		s.move()
+		// A crash leaves two journals at most. More are of a process that ended before its
+		// move did, too: that the next such one leaves no more still, the move comes first.
+		if after.journal > m.journal+2 {
+			if err := s.moved(); err != nil && !databaseFull(err) {
+				return err
+			}
+		}
 	}
 	return nil
 }
