@@ -71,7 +71,7 @@ type claims struct {
 	App     string `json:"app"`
 }
 
-// issuedClaims are claims as they are written: those of the jwt package take three times as long.
+// issuedClaims is claims for writing: the types of the jwt package take three times as long.
 type issuedClaims struct {
 	Issuer   string    `json:"iss"`
 	Subject  string    `json:"sub"`
@@ -213,7 +213,8 @@ func parseRefreshToken(token string) (session string, counter int64, err error) 
 	return "", 0, fmt.Errorf("%w: the refresh token is invalid", ErrUnauthenticated)
 }
 
-// refreshKey opens the key of a session, with which issue goes on.
+// refreshKey opens the key of a session, for issue. ErrUnauthenticated with ErrSealed when it
+// cannot be opened.
 func (c *Core) refreshKey(session string, r sessionRecord) (string, error) {
 	key, err := c.seals.open(sessionKey(session), r.Key)
 	if err != nil {
@@ -222,7 +223,7 @@ func (c *Core) refreshKey(session string, r sessionRecord) (string, error) {
 	return key, nil
 }
 
-// issue makes the tokens of a session as its record says, of which key is the opened key.
+// issue makes the tokens of a session as its record says; key is r.Key, opened.
 func (c *Core) issue(session string, r sessionRecord, key string, expires time.Time) (Tokens, error) {
 	access, until, err := c.tokens.sign(session, r.App)
 	if err != nil {

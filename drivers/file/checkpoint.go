@@ -18,9 +18,9 @@ const (
 	// A journal grows to an eighth of the database before that gets what it has, but
 	// to no less and no more than these, in bytes. The larger the database, the fewer
 	// of the records fall on the same of its pages, and each page is a write.
-	journalSize    = 8 << 20
+	minJournalSize = 8 << 20
 	maxJournalSize = 32 << 20
-	// maxJournals is how many times that long one grows while the database does not get
+	// maxJournals is how many times as long it grows while the database does not get
 	// on with the one before. Twice as much is in memory at most, and is what a start
 	// after a crash may have to read.
 	maxJournals = 2
@@ -152,19 +152,19 @@ func (s *store) settle() error {
 	return nil
 }
 
-// limit is how long the journal grows, in bytes.
+// limit is how long the journal grows now, in bytes, before the next one begins.
 func (s *store) limit() int64 {
 	if s.journalSize > 0 {
 		return s.journalSize
 	}
-	if s.journal.size < journalSize { // then the database's size does not matter
-		return journalSize
+	if s.journal.size < minJournalSize { // then the database's size does not matter
+		return minJournalSize
 	}
 	info, err := os.Stat(s.db.Path())
 	if err != nil {
-		return journalSize
+		return minJournalSize
 	}
-	return min(max(journalSize, info.Size()/8), maxJournalSize)
+	return min(max(minJournalSize, info.Size()/8), maxJournalSize)
 }
 
 // move begins to take the older layer into the database: the one that it could not

@@ -114,7 +114,7 @@ func journalled(t *testing.T, commits ...int) (dir string, s *store, full *atomi
 			if err := s.Commit(t.Context(), ops...); err != nil {
 				t.Fatal(err)
 			}
-			s.journalSize = journalSize
+			s.journalSize = 0
 			n++
 		}
 	}
@@ -632,7 +632,7 @@ func TestLayers(t *testing.T) {
 	begin := func() { // the next journal
 		s.journalSize = s.journal.size
 		write(0, 2000, 1)
-		s.journalSize = journalSize
+		s.journalSize = 0
 	}
 	write(0, 2000, 1500)
 	same("one layer")
@@ -772,11 +772,11 @@ func TestFailedMove(t *testing.T) {
 	}
 }
 
-// TestLimit: a journal grows with the database, and neither is short nor without end.
+// TestLimit: a journal grows with the database, within bounds.
 func TestLimit(t *testing.T) {
 	s := open(t, t.TempDir(), time.Now, nil)
-	s.journal.size = journalSize // where the size of the database begins to matter
-	for _, c := range [][2]int64{{0, journalSize}, {8 * journalSize, journalSize}, {8*journalSize + 800, journalSize + 100},
+	s.journal.size = minJournalSize // where the size of the database begins to matter
+	for _, c := range [][2]int64{{0, minJournalSize}, {8 * minJournalSize, minJournalSize}, {8*minJournalSize + 800, minJournalSize + 100},
 		{8 * maxJournalSize, maxJournalSize}, {1 << 34, maxJournalSize}} {
 		if err := os.Truncate(s.db.Path(), max(c[0], 1<<15)); err != nil {
 			t.Fatal(err)

@@ -11,11 +11,11 @@ import (
 )
 
 // layer has what was committed and is not in the database yet, by kind.
-type layer map[string]*held
+type layer map[string]*kindLayer
 
-// held is what a layer has of one kind. Most who ask, ask for a record that is not there:
+// kindLayer is what a layer has of one kind. Most who ask, ask for a record that is not there:
 // a map says so in a tenth of the time that a tree takes.
-type held struct {
+type kindLayer struct {
 	forms map[string][]byte // by ID, nil where the record was deleted; replaced, never changed
 	ids   btree.Set[string] // those of forms, in order
 }
@@ -32,7 +32,7 @@ func (l layer) get(k drivers.Key) (v []byte, ok bool) {
 func (l layer) put(k drivers.Key, v []byte) {
 	of := l[k.Kind]
 	if of == nil {
-		of = &held{forms: map[string][]byte{}}
+		of = &kindLayer{forms: map[string][]byte{}}
 		l[k.Kind] = of
 	}
 	if _, ok := of.forms[k.ID]; !ok {

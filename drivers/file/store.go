@@ -241,7 +241,7 @@ type store struct {
 	moving    chan error // of older, when it is on its way
 	olderMark mark       // what the database will be at when it has older
 
-	journalSize int64 // limit, if a test sets it
+	journalSize int64 // the limit of every journal, where a test sets one
 
 	now     func() time.Time
 	sweeper sync.WaitGroup
